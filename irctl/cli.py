@@ -1,0 +1,111 @@
+"""The `irctl` command: verbs found lazily, every error as one line or one JSON object, and its exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from irctl import __version__
+from irctl.commands import Group
+from irctl.errors import FAILED, INVALID, IrctlError
+
+VERBS = {
+    "remediate": "Mend something: look, guard, capture, change, verify, report.",
+    "diagnose": "Look at something, and say what to do next. Changes nothing.",
+    "plan": "Show what a remediation would do, and the hash that names the plan.",
+    "catalog": "List what can be mended and looked at, or tell all about one.",
+    "runs": "List the runs, or show one.",
+    "evidence": "Check the sealed record of a run.",
+    "lab": "Start and stop servers to try all this on.",
+    "doctor": "Say what is missing on this machine, and what is in force.",
+    "completion": "Print the script for completion in your shell.",
+}
+
+
+class Verbs(Group):
+    """Imports a verb's file only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"irctl.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+cli = Verbs(
+    name="irctl",
+    help="Incident response for the person on call.\n\n"
+    "Every remediation looks before it acts, refuses when acting would hurt, keeps the evidence and proves the effect.",
+    epilog="Example: irctl remediate db-connections --host prod --check",
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            help="Print the version.",
+            callback=lambda ctx, param, value: (click.echo(f"irctl {__version__}"), ctx.exit(0)) if value else None,
+        )
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(given, prog_name="irctl", standalone_mode=False)
+    except IrctlError as error:
+        code = _say(str(error), error.outcome, error.exit_code, given)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        code = INVALID
+    except click.ClickException as error:
+        code = _say(worded(error), "invalid", INVALID, given)
+    except click.Abort:
+        code = _say("stopped; nothing was run", "failed", FAILED, given)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def worded(error: click.ClickException) -> str:
+    """Click's complaint as `--option: why (got '...')`."""
+    from irctl.errors import invalid
+    from irctl.options import flag_of
+
+    if isinstance(error, click.NoSuchOption):
+        near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"{error.option_name}: no such option.{near}"
+    if isinstance(error, click.MissingParameter):
+        example = {"--host": ", such as --host prod"}.get(flag_of(error.param), "")
+        return f"{flag_of(error.param)}: it must be given{example}"
+    if isinstance(error, click.BadParameter):
+        return f"{flag_of(error.param)}: {' '.join(error.message.split())}"
+    said = " ".join(error.format_message().split())
+    return str(invalid("command", said, "")).replace(" (got '')", "") if not said.startswith("-") else said
+
+
+def _say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
+    """One line on standard error, and with --json the envelope of an order that did not run."""
+    click.echo(f"error: {message}", err=True)
+    if "--json" in given:
+        import json
+
+        nothing: dict[str, Any] = dict.fromkeys(("run", "remediation", "incident", "plan_hash", "started", "folder"))
+        rest = {"check": "--check" in given, "outcome": outcome, "exit_code": code, "hosts": {}, "seconds": 0.0}
+        click.echo(json.dumps({"schema": "irctl/run/1", **nothing, **rest, "reason": message}))
+    return code

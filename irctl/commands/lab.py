@@ -1,0 +1,71 @@
+"""irctl lab: servers of irctl's own on loopback, to try everything on."""
+
+from __future__ import annotations
+
+import click
+
+from irctl import catalog, flow, render
+from irctl.commands import Command, Group, settings_of, wants_json
+from irctl.commands.remediate import carry_out
+from irctl.errors import DONE, FAILED, NoTarget
+from irctl.lab import Lab
+
+command = Group(
+    name="lab",
+    help="Start and stop servers to try all this on: a real PostgreSQL on loopback, known to irctl as host `lab`.",
+    epilog="Example: irctl lab up && irctl remediate db-connections --host lab --check",
+)
+
+
+@command.command(name="up", cls=Command, epilog="Example: irctl lab up")
+@click.pass_context
+def up(ctx: click.Context) -> None:
+    """Start the lab, or leave it running."""
+    lab = Lab(settings_of(ctx).home_path)
+    started = lab.up()
+    _say(ctx, lab, "started" if started else "was running already")
+
+
+@command.command(name="down", cls=Command, epilog="Example: irctl lab down")
+@click.pass_context
+def down(ctx: click.Context) -> None:
+    """Stop the lab and remove its data."""
+    lab = Lab(settings_of(ctx).home_path)
+    was = lab.down()
+    _say(ctx, lab, "stopped and removed" if was else "was not there")
+
+
+@command.command(name="status", cls=Command, epilog="Example: irctl lab status")
+@click.pass_context
+def status(ctx: click.Context) -> int:
+    """Say whether the lab runs, and where; exit 1 where it does not."""
+    lab = Lab(settings_of(ctx).home_path)
+    running = lab.postgres.running()
+    _say(ctx, lab, "runs" if running else "does not run")
+    return DONE if running else FAILED
+
+
+@command.command(name="fault", cls=Command, epilog="Example: irctl lab fault db-connections")
+@click.argument("name")
+@click.pass_context
+def fault(ctx: click.Context, name: str) -> int:
+    """Make the trouble in the lab that remediation NAME mends."""
+    settings = settings_of(ctx)
+    lab = Lab(settings.home_path)
+    if not lab.postgres.running():
+        raise NoTarget("the lab does not run; start it with: irctl lab up")
+    found = catalog.load(name, settings.contents, entry_point="fault")
+    order = flow.Order(found, ("lab",), {}, entry_point="fault")
+    done = carry_out(ctx, order)
+    render.run(order, done, as_json=wants_json(ctx))
+    return done.exit_code
+
+
+def _say(ctx: click.Context, lab: Lab, what: str) -> None:
+    running = lab.postgres.running()
+    if wants_json(ctx):
+        where = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
+        render.as_object({"schema": "irctl/lab/1", "running": running, "postgres": where, "inventory": str(lab.inventory)})
+        return
+    where = f": PostgreSQL on 127.0.0.1:{lab.postgres.port}, host `lab` of {lab.inventory}" if running else ""
+    click.echo(f"The lab {what}{where}")

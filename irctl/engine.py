@@ -1,0 +1,235 @@
+"""Run one playbook through ansible-runner: a fresh private folder, a minimal environment, values as data, a stated end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from irctl.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
+
+# What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
+ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One playbook to run: what the caller typed, and nothing else, becomes variables."""
+
+    run: str
+    playbook: str
+    content: Content
+    inventory: Path
+    names: tuple[str, ...]
+    variables: tuple[str, ...]
+    given: Mapping[str, Any]
+    check: bool = False
+    timeout: int = 600
+    verbosity: int = 0
+
+
+@dataclass
+class End:
+    """How the process ended: its return code, why it was cut short if it was, and what it said outside of any event."""
+
+    code: int = 1
+    interrupted: str = ""
+    said: list[str] = field(default_factory=list)
+
+
+def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
+    """Run the job. `gate` sees the resolved hosts and raises IrctlError to stop before anything is done; `watch` sees each event.
+
+    SIGINT, SIGTERM, SIGHUP and the time limit kill every process of the run at once; End.interrupted then says which.
+    """
+    private = private_folder(job.run)
+    private.mkdir(mode=0o700)
+    try:
+        _prepare(private, job)
+        return _run(private, job, gate, watch)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def private_folder(run: str) -> Path:
+    """Where the run of this id keeps what only its processes may read; gone when it ends."""
+    return Path(tempfile.gettempdir()) / f"irctl-{run}"
+
+
+def unsafe(value: Any) -> Any:
+    """Mark every string in value, so that Ansible takes it as data and never as a template."""
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value}
+    return [unsafe(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _prepare(private: Path, job: Job) -> None:
+    (private / "env").mkdir(mode=0o700)
+    variables = {"irctl_target": ",".join(job.names), **job.given}
+    _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
+    _write(private / "job.json", json.dumps({"names": job.names, "variables": job.variables}))
+    python = shlex.quote(sys.executable)
+    _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.playbook "$@"\n', 0o700)
+    for fifo in ("gate.request", "gate.reply"):
+        os.mkfifo(private / fifo, 0o600)
+    if job.content != OURS:
+        namespace, _, name = job.content.name.partition(".")
+        (private / "collections" / "ansible_collections" / namespace).mkdir(mode=0o700, parents=True)
+        (private / "collections" / "ansible_collections" / namespace / name).symlink_to(job.content.root)
+
+
+def _write(path: Path, text: str, mode: int = 0o600) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
+    import ansible_runner
+
+    end, keeper = End(), _Gatekeeper(private, gate)
+
+    def handle(event: Event) -> bool:
+        if event["event"] in ("verbose", "error", "warning"):
+            end.said += [line for line in event.get("stdout", "").splitlines() if line.strip()]
+        watch(event)
+        return False  # the record keeps its own, smaller account
+
+    with _minimal_environment(private), _cut_short_by_signals(end, job.timeout), keeper:
+        try:
+            runner = ansible_runner.interface.init_runner(
+                private_data_dir=str(private),
+                artifact_dir=str(private / "artifacts"),
+                ident="run",
+                binary=str(private / "ansible-playbook"),
+                cmdline=" ".join([job.playbook, *(["--check"] if job.check else []), *(["-" + "v" * job.verbosity] if job.verbosity else [])]),
+                inventory=str(job.inventory),
+                event_handler=handle,
+                quiet=True,
+                suppress_env_files=True,
+                suppress_output_file=True,
+            )
+            _insist_on_written_events(runner)
+            end.code = runner.run()[1]
+        except ansible_runner.AnsibleRunnerException as error:
+            kill_children()
+            end.interrupted = end.interrupted or f"an event was not what ansible-runner wrote, and may be forged: {error}"
+    if keeper.stopped:
+        raise keeper.stopped
+    return end
+
+
+def _insist_on_written_events(runner: Any) -> None:
+    """Refuse events that only stand in the output: a target can forge those (check_job_event_data). Plain lines are no events."""
+    take = runner.event_callback
+
+    def insist(event: Event) -> None:
+        runner.config.check_job_event_data = event.get("event") != "verbose"
+        take(event)
+
+    runner.event_callback = insist
+
+
+@contextmanager
+def _minimal_environment(private: Path) -> Iterator[None]:
+    """ansible-runner hands on, and writes down, the environment it finds; so let it find little."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update({name: before[name] for name in ENVIRONMENT if name in before})
+    os.environ.update(
+        ANSIBLE_CONFIG=str(ANSIBLE_CONFIG),
+        ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(private / "collections"), str(COLLECTIONS.parent)]),
+        ANSIBLE_HOME=str(private / "home"),
+        ANSIBLE_HOST_KEY_CHECKING="True",
+    )
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _cut_short_by_signals(end: End, timeout: int) -> Iterator[None]:
+    def cut(why: str) -> None:
+        end.interrupted = end.interrupted or why
+        kill_children()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        cut(f"stopped by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    watchdog = threading.Timer(timeout, cut, [f"the time limit of {timeout} s was reached"])
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def kill_children() -> None:
+    """Kill every process below this one, and look again until there is none: a fork may come between."""
+    import psutil
+
+    while children := psutil.Process().children(recursive=True):
+        for child in children:
+            try:
+                child.kill()
+            except psutil.NoSuchProcess:
+                continue
+        if not psutil.wait_procs(children, timeout=1)[1]:
+            return
+
+
+class _Gatekeeper(threading.Thread):
+    """Answers the playbook process's one question while ansible-runner holds the main thread."""
+
+    def __init__(self, private: Path, gate: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(daemon=True)
+        self._private, self._gate = private, gate
+        self.stopped: BaseException | None = None
+
+    def run(self) -> None:
+        with open(self._private / "gate.request") as file:
+            asked = file.read()
+        if not asked:  # nobody asked: the run is over
+            return
+        try:
+            self._gate(json.loads(asked))
+        except BaseException as error:
+            self.stopped = error
+        with open(self._private / "gate.reply", "w") as reply:
+            reply.write("stop" if self.stopped else "go")
+
+    def __enter__(self) -> _Gatekeeper:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free the thread where the process ended without a question, or without waiting for the answer."""
+        for fifo, flags in (("gate.request", os.O_WRONLY), ("gate.reply", os.O_RDONLY)):
+            if self.is_alive():
+                try:
+                    os.close(os.open(self._private / fifo, flags | os.O_NONBLOCK))
+                except OSError:
+                    continue
+                self.join(0.2)
+
+

@@ -1,0 +1,195 @@
+"""From a parameter's spec to a command-line option: types, limits, defaults, help and an example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from irctl.catalog import Option
+from irctl.errors import Invalid, invalid
+
+TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}", re.ASCII)
+INCIDENT = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
+LARGEST_LIST = 1 << 20  # bytes of an @file
+
+
+class Value(click.ParamType):
+    """A parameter type whose check raises ValueError with the why."""
+
+    def __init__(self, name: str, check: Callable[[str], Any]) -> None:
+        self.name, self._check = name, check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._check(value)
+        except ValueError as error:
+            raise invalid(flag_of(param), str(error), value) from None
+
+
+def flag_of(param: click.Parameter | None) -> str:
+    """The name a user knows a parameter by: --option, or ARGUMENT."""
+    if param is None:
+        return "value"
+    return max(param.opts, key=len) if isinstance(param, click.Option) else (param.metavar or param.name or "").upper()
+
+
+def target(text: str) -> str:
+    """Check the name of a host or group. Patterns are refused: nothing ever means 'all'."""
+    if text.lower() in ("all", "ungrouped"):
+        raise ValueError("nothing ever means every host; name hosts or groups")
+    if not TARGET.fullmatch(text):
+        raise ValueError("the plain name of one host or group is needed, no pattern; repeat --host for more")
+    return text
+
+
+def incident(text: str) -> str:
+    if not INCIDENT.fullmatch(text):
+        raise ValueError("an incident's id is needed, such as INC-2026-1121-001")
+    return text
+
+
+def timeout(text: str) -> int:
+    length = values.seconds(text)
+    if not 5 <= length <= 86400:
+        raise ValueError("at least 5s and at most 24h")
+    return length
+
+
+def click_option(option: Option) -> click.Option:
+    """Make the click option for one parameter of a remediation."""
+    many = option.type == "list"
+    kind: click.ParamType = click.Choice(option.choices) if option.choices else Value(_metavar(option), _check(option))
+    if many:
+        kind = Value(_metavar(option), _many(_check(option)))
+    return click.Option(
+        [option.flag],
+        type=click.BOOL if option.type == "bool" else kind,
+        multiple=many,
+        default=None,
+        required=option.required,
+        help=_help(option),
+        metavar=_metavar(option),
+    )
+
+
+def _metavar(option: Option) -> str:
+    return {"duration": "DURATION", "name": "NAME"}.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
+
+
+def _help(option: Option) -> str:
+    example = option.example[0] if isinstance(option.example, list) else option.example
+    lines = [option.description]
+    if option.type == "list":
+        lines.append("Repeat it for more, or give @FILE with one a line.")
+    if option.default not in (None, [], ""):
+        lines.append(f"Default: {option.default}.")
+    if example is not None:
+        lines.append(f"Example: {option.flag} {example}")
+    return " ".join(lines)
+
+
+def _check(option: Option) -> Callable[[str], Any]:
+    if option.kind == "duration":
+        return lambda text: _duration(text, option)
+    if option.type == "int":
+        return lambda text: _number(text, option)
+    return values.name
+
+
+def _duration(text: str, option: Option) -> str:
+    length = values.seconds(text)
+    if option.minimum and length < values.seconds(option.minimum):
+        raise ValueError(f"at least {option.minimum}")
+    if option.maximum and length > values.seconds(option.maximum):
+        raise ValueError(f"at most {option.maximum}")
+    return text
+
+
+def _number(text: str, option: Option) -> int:
+    number = values.whole(text)
+    if option.minimum is not None and number < option.minimum:
+        raise ValueError(f"at least {option.minimum}")
+    if option.maximum is not None and number > option.maximum:
+        raise ValueError(f"at most {option.maximum}")
+    return number
+
+
+def _many(check: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    def read(text: str) -> list[Any]:
+        if not text.startswith("@"):
+            return [check(text)]
+        found = []
+        for number, line in enumerate(_lines(Path(text[1:])), 1):
+            try:
+                found += [check(line.strip())] if line.strip() and not line.startswith("#") else []
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+        if not found:
+            raise ValueError("the file names nothing")
+        return found
+
+    return read
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_LIST:
+            raise ValueError("not a regular file of at most 1 MiB")
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("the file cannot be read") from None
+
+
+def typed(ctx: click.Context, options: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller typed, by Ansible variable; `options` maps a click name to its variable. Only that goes to Ansible."""
+    said = {}
+    for name, variable in options.items():
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            value = given[name]
+            said[variable] = [item for group in value for item in group] if isinstance(value, tuple) else value
+    return said
+
+
+def host_option() -> click.Option:
+    return click.Option(
+        ["--host", "hosts"],
+        type=Value("HOST", target),
+        multiple=True,
+        required=True,
+        metavar="HOST",
+        shell_complete=complete_host,
+        help="A host or group of the inventory. Repeat it for more. Example: --host prod",
+    )
+
+
+def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The hosts and groups of a static YAML inventory that begin so; nothing where it is not one."""
+    import yaml
+
+    from irctl.commands import settings_of
+
+    try:
+        path = settings_of(ctx).inventory_path()
+        files = sorted(path.glob("*.yml")) if path.is_dir() else [path]
+        trees = [yaml.safe_load(file.read_text()) for file in files]
+    except (Invalid, OSError, yaml.YAMLError, UnicodeDecodeError):
+        return []
+    return sorted({name for tree in trees for name in _inventory_names(tree) if name.startswith(incomplete)})
+
+
+def _inventory_names(tree: Any) -> list[str]:
+    if not isinstance(tree, dict):
+        return []
+    found = []
+    for name, group in tree.items():
+        found.append(str(name))
+        if isinstance(group, dict):
+            found += [str(host) for host in group.get("hosts") or {}]
+            found += _inventory_names(group.get("children"))
+    return [name for name in found if name not in ("all", "ungrouped")]

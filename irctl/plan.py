@@ -1,0 +1,47 @@
+"""What would be run, as one document with one hash: remediation, content, hosts with their settings, parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from irctl.catalog import Remediation
+from irctl.journal import canonical
+
+SCHEMA = "irctl/plan/1"
+
+
+def plan(found: Remediation, hosts: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan for these hosts. What a host's inventory does not say and nobody typed is the role's default."""
+    defaults = {option.variable: option.default for option in found.options if option.default is not None}
+    return {
+        "schema": SCHEMA,
+        "remediation": found.name,
+        "content": digest(found),
+        "parameters": dict(given),
+        "hosts": {host: {**defaults, **settings, **given} for host, settings in sorted(hosts.items())},
+    }
+
+
+def hash_of(document: Mapping[str, Any]) -> str:
+    """The sha256 that names a plan, in hex."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def digest(found: Remediation) -> str:
+    """The sha256 of every file that could act in this run: its playbook, its role, the shared role and the plugins."""
+    whole = hashlib.sha256()
+    for path in sorted(_files(found)):
+        name = path.relative_to(found.content.root).as_posix()
+        whole.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def _files(found: Remediation) -> Iterator[Path]:
+    root = found.content.root
+    yield root / "playbooks" / f"{found.role}.yml"
+    folders: Iterable[Path] = (root / "roles" / found.role, root / "roles" / "run", root / "plugins")
+    for folder in folders:
+        yield from (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".md"))

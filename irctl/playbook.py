@@ -1,0 +1,77 @@
+"""The process that runs a playbook for irctl: ansible-playbook, which asks before it starts and dies with its parent.
+
+The hosts that a plan names are the hosts of the very inventory that then runs: this process reads the inventory, sends the
+hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing is parsed twice, nothing can differ.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from ansible.cli.playbook import PlaybookCLI
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process and its forks when their parent is gone, so that a kill -9 leaves nobody at work."""
+    if not sys.platform.startswith("linux"):
+        return
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.register_at_fork(after_in_child=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+
+def resolved(names: list[str], variables: list[str], inventory: Any, manager: Any) -> dict[str, Any]:
+    """Find the hosts that names stand for, each with those of its inventory variables that the remediation knows."""
+    unknown = [name for name in names if name not in inventory.hosts and name not in inventory.groups]
+    hosts = {host.name: host for name in names if name not in unknown for host in inventory.get_hosts(name)}
+    empty = [name for name in names if name not in unknown and not inventory.get_hosts(name)]
+    found = {}
+    for name, host in hosts.items():
+        known = manager.get_vars(host=host, include_hostvars=False)
+        if known.get("ansible_connection") == "local" and "ansible_python_interpreter" not in known:
+            host.set_variable("ansible_python_interpreter", sys.executable)
+        found[name] = {variable: known[variable] for variable in variables if variable in known}
+    return {"hosts": found, "unknown": unknown, "empty": empty, "known": sorted({*inventory.hosts, *inventory.groups})}
+
+
+def ask(answer: dict[str, Any]) -> bool:
+    """Send what was resolved to irctl and wait for its word."""
+    with open("gate.request", "w") as request:
+        json.dump(answer, request, default=lambda value: "(not shown: vaulted)")
+    with open("gate.reply") as reply:
+        return reply.read() == "go"
+
+
+class GatedPlaybook(PlaybookCLI):
+    """ansible-playbook with a gate between reading the inventory and the first play."""
+
+    def _play_prereqs(self) -> Any:
+        loader, inventory, manager = super()._play_prereqs()
+        with open("job.json") as file:
+            job = json.load(file)
+        if not ask(resolved(job["names"], job["variables"], inventory, manager)):
+            os._exit(0)
+        return loader, inventory, manager
+
+
+def main() -> None:
+    die_with_parent()
+    code: Any = 1
+    try:
+        GatedPlaybook.cli_executor(sys.argv)
+    except SystemExit as done:
+        code = done.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)  # what teardown would do is done by removing the private folder
+
+
+if __name__ == "__main__":
+    main()

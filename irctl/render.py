@@ -1,0 +1,173 @@
+"""What commands print on standard output: a few lines for a person, or exactly one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irctl import flow
+from irctl import runs as folders
+from irctl.catalog import Option, Remediation
+from irctl.evidence import Difference
+from irctl.flow import Order, Outcome
+
+
+COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
+
+
+def as_object(document: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns as wide as their widest cell; the last column runs on."""
+    lines = [list(row) for row in rows]
+    widths = [max(len(click.unstyle(cell)) for cell in column) for column in zip(*lines, strict=True)][:-1]
+    for line in lines:
+        padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=False)]
+        click.echo("  ".join([*padded, line[-1]]).rstrip())
+
+
+def _outcome(word: str, *, check: bool = False) -> str:
+    shown = "would change" if check and word == "changed" else word
+    return click.style(shown, fg=COLOURS.get(word, "red"))
+
+
+def run(order: Order, done: Outcome, *, as_json: bool) -> None:
+    """The result of an order: a line for each host, then how long, where the record is, and whether it can be undone."""
+    if as_json:
+        as_object(flow.envelope(order, done))
+        return
+    table([name, _outcome(host.outcome, check=order.check), host.reason] for name, host in done.hosts.items())
+    undo = "" if order.check or done.outcome not in ("changed", "partial") else " · cannot be undone"
+    undo = "" if order.found.about.get("reversible", True) else undo
+    click.echo(f"{done.seconds:.1f} s · record: {done.folder} (sealed){undo}")
+    if done.outcome == "indeterminate" and (look := order.found.about.get("diagnose")):
+        click.echo(f"Its hosts may have been changed. Look: irctl diagnose {look} --host {order.names[0]}")
+
+
+def plan(order: Order, done: Outcome, *, as_json: bool) -> None:
+    """What would run, and what the dry run found."""
+    if as_json:
+        as_object({**done.plan, "plan_hash": done.plan_hash, "check_result": flow.envelope(order, done)})
+        return
+    click.echo(f"plan      {done.plan_hash}")
+    click.echo(f"content   {done.plan['content']}")
+    for host, settings in done.plan["hosts"].items():
+        click.echo(f"{host}")
+        table(["  " + name, json.dumps(value, ensure_ascii=False)] for name, value in sorted(settings.items()))
+    run(order, done, as_json=False)
+
+
+def diagnosis(order: Order, done: Outcome, *, as_json: bool) -> None:
+    """Each finding in plain words, with the command to run next."""
+    if as_json:
+        document = flow.envelope(order, done)
+        as_object({**document, "schema": "irctl/diagnosis/1"})
+        return
+    for name, host in done.hosts.items():
+        click.echo(f"{name}  {click.style(host.reason, bold=True) if host.findings else _outcome(host.outcome) + '  ' + host.reason}")
+        for finding in host.findings:
+            mark = {"problem": click.style("!", fg="red"), "notice": click.style("·", fg="yellow")}.get(finding["level"], " ")
+            click.echo(f"  {mark} {finding['says']}")
+            if finding.get("next"):
+                click.echo(f"      next: {finding['next'].replace('{host}', name)}")
+    click.echo(f"{done.seconds:.1f} s · record: {done.folder} (sealed)")
+
+
+def about(found: Remediation, *, as_json: bool) -> None:
+    """All that is known about one remediation."""
+    if as_json:
+        options = [{**vars(option), "choices": list(option.choices)} for option in found.options]
+        head = {"schema": "irctl/remediation/1", "name": found.name, "summary": found.summary}
+        as_object(head | {"description": list(found.description), "options": options, **found.about})
+        return
+    meta = found.about
+    click.echo(f"{click.style(found.name, bold=True)}: {found.summary}\n")
+    click.echo("\n".join(found.description) + "\n")
+    approvals = ", ".join(meta.get("approvals", [])) or "none needed"
+    rows = [("severity", meta["severity"]), ("impact", meta["impact"]), ("approvals", approvals)]
+    rows.append(("can be undone", "yes" if meta["reversible"] else "no"))
+    rows += [("alerts", ", ".join(meta.get("alerts", []))), ("sources", ", ".join(meta.get("sources", [])))]
+    rows += [("corrects", ", ".join(meta.get("corrects", []))), ("practise every", meta.get("drill_every", "-"))]
+    table(rows)
+    click.echo("\nOptions")
+    table([f"  {option.flag}", _default(option), option.description] for option in found.typed)
+    click.echo("\nInventory variables")
+    table([f"  {option.variable}", _default(option), option.description] for option in found.options if not option.flag)
+    readme = found.folder / "README.md"
+    click.echo(f"\nExample: irctl remediate {found.name} {meta.get('example', '--host prod')}")
+    if readme.exists():
+        click.echo(f"When not to use it: {readme}")
+
+
+def _default(option: Option) -> str:
+    return "" if option.default in (None, [], "") else json.dumps(option.default, ensure_ascii=False).strip('"')[:24]
+
+
+def catalog(found: Sequence[Remediation], looks: Sequence[Remediation], *, as_json: bool) -> None:
+    if as_json:
+        rows = [{"name": one.name, "summary": one.summary, "kind": one.about["kind"]} for one in [*found, *looks]]
+        as_object({"schema": "irctl/catalog/1", "entries": rows})
+        return
+    click.echo("Remediations (irctl remediate NAME)")
+    table([f"  {one.name}", one.about["severity"], _needs(one), one.summary] for one in found)
+    click.echo("\nDiagnoses (irctl diagnose NAME)")
+    table([f"  {one.name}", one.summary] for one in looks)
+
+
+def _needs(one: Remediation) -> str:
+    number = len(one.about.get("approvals", []))
+    return f"{number} approval{'s' if number > 1 else ''}" if number else ""
+
+
+def runs(found: Sequence[folders.Folder], *, as_json: bool) -> None:
+    rows = [_run_row(folder) for folder in found]
+    if as_json:
+        as_object({"schema": "irctl/runs/1", "runs": rows})
+    elif not rows:
+        click.echo("There are no runs yet.")
+    else:
+        table([row["run"], _outcome(row["outcome"], check=row["check"]), ", ".join(row["hosts"][:5])] for row in rows)
+
+
+def _run_row(folder: folders.Folder) -> dict[str, Any]:
+    begun = folder.document("run.json")
+    ended = folder.document("result.json") if (folder.path / "result.json").exists() else {"outcome": "under way"}
+    keys = ("run", "remediation", "incident", "check", "started")
+    return {key: begun[key] for key in keys} | {"hosts": sorted(begun["hosts"]), "outcome": ended["outcome"]}
+
+
+def one_run(folder: folders.Folder, *, as_json: bool) -> None:
+    if not (folder.path / "result.json").exists():
+        document = folder.document("run.json")
+        as_object(document) if as_json else click.echo(f"{folder.run} is under way since {document['started']}")
+        return
+    document = folder.document("result.json")
+    if as_json:
+        as_object(document)
+        return
+    click.echo(f"{click.style(document['run'], bold=True)}  {document['started']}  {document['seconds']} s")
+    table([name, _outcome(host["outcome"], check=document["check"]), host["reason"]] for name, host in document["hosts"].items())
+    kept = sorted(path for path in folder.path.rglob("*") if path.is_file())
+    table([f"  {path.relative_to(folder.path)}", f"{path.stat().st_size} bytes"] for path in kept)
+    click.echo(f"folder: {folder.path}\ncheck it: irctl evidence verify {folder.run}")
+
+
+def verified(folder: Path, about: Mapping[str, Any], found: Sequence[Difference], *, anchored: bool, as_json: bool) -> None:
+    if as_json:
+        rows = [{"kind": one.kind, "name": one.name} for one in found]
+        head = {"schema": "irctl/verification/1", "run": about["run"], "sealed": about["sealed"], "intact": not found}
+        as_object(head | {"anchored": anchored, "differences": rows})
+        return
+    for one in found:
+        click.echo(click.style(f"{one.kind:<8} {folder / one.name}".replace("\n", "?"), fg="red"))
+    if found:
+        click.echo(f"{about['run']} is NOT as it was sealed at {about['sealed']}: {len(found)} differences")
+        return
+    where = "and the journal knows this manifest" if anchored else "no journal here knows it: UNANCHORED"
+    click.echo(f"{about['run']} is as it was sealed at {about['sealed']}: {len(about['files'])} files match, {where}")

@@ -1,0 +1,142 @@
+"""From the events of a run to an outcome for each host: what was proved, not what was returned. No outcome is an error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl import errors
+from irctl.engine import End, Event
+
+PHASES = ("Gather", "Guard", "Capture", "Change", "Verify", "Report")
+
+
+@dataclass
+class Host:
+    """What became of one host."""
+
+    outcome: str = "indeterminate"
+    changed: bool = False
+    reason: str = ""
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    phase: str = ""
+    evidence_lost: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """The host as the envelope shows it."""
+        shown = {key: value for key, value in asdict(self).items() if key in ("outcome", "changed", "reason", "before", "after")}
+        return shown | ({"findings": self.findings} if self.findings else {})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One phase on one host, begun or ended, as progress shows it and the record keeps it."""
+
+    host: str
+    phase: str
+    ended: bool
+    seconds: float
+    status: str = ""
+    said: str = ""
+
+
+class Account:
+    """Follows the events of one run and keeps what matters of them."""
+
+    def __init__(self, report: Callable[[Step], None]) -> None:
+        self._report = report
+        self._begun: dict[str, float] = {}
+        self.phase: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        self.unreachable: dict[str, str] = {}
+        self.published: dict[str, Any] = {}
+
+    def see(self, event: Event) -> None:
+        """Take in one event of ansible-runner."""
+        data = event.get("event_data", {})
+        host, phase = data.get("host"), _phase(data.get("task") or "")
+        if event["event"] == "playbook_on_stats":
+            self.published = data.get("artifact_data") or {}
+        elif event["event"] == "runner_on_start" and host and phase:
+            self._begun[host] = time.monotonic()
+            self.phase[host] = phase
+            self._report(Step(host, phase, False, 0.0))
+        elif event["event"] in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable") and host:
+            self._end(event["event"].removeprefix("runner_on_"), host, phase, data)
+
+    def _end(self, status: str, host: str, phase: str, data: Mapping[str, Any]) -> None:
+        said = printable((data.get("res") or {}).get("msg") or "")
+        if status == "failed" and not data.get("ignore_errors"):
+            self.failed.setdefault(host, said)
+        if status == "unreachable":
+            self.unreachable.setdefault(host, said)
+        if phase:
+            seconds = round(time.monotonic() - self._begun.get(host, time.monotonic()), 3)
+            self._report(Step(host, phase, True, seconds, status, said))
+
+
+def _phase(task: str) -> str:
+    word = task.rpartition(" : ")[2].partition(" | ")[0]
+    return word if word in PHASES else ""
+
+
+def hosts(account: Account, expected: Iterable[str], end: End) -> dict[str, Host]:
+    """Give every expected host its outcome."""
+    return {name: _host(account, name, end) for name in expected}
+
+
+def _host(account: Account, name: str, end: End) -> Host:
+    phase = account.phase.get(name, "")
+    report = account.published.get("irctl_report", {}).get(name)
+    stopped = account.published.get("irctl_stopped", {}).get(name)
+    if name in account.unreachable:
+        return Host("unreachable", reason=account.unreachable[name], phase=phase)
+    if stopped or name in account.failed:
+        return _stopped(stopped or {}, account.failed.get(name, ""), phase)
+    if end.interrupted or not report or end.code not in (0, 2, 4):
+        return Host("indeterminate", reason=_cut_short(end, phase), phase=phase)
+    changed = bool(report["changed"])
+    return Host(
+        outcome="changed" if changed else "unchanged",
+        changed=changed,
+        reason=printable(report["reason"]),
+        before=report["before"],
+        after=report["after"],
+        findings=report["findings"],
+        phase=phase,
+    )
+
+
+def _stopped(stopped: Mapping[str, Any], failed: str, phase: str) -> Host:
+    where = stopped.get("phase", phase)
+    reason = printable(stopped.get("reason") or failed)
+    if where == "Guard":
+        return Host("refused", reason=reason, phase=where)
+    after_change = where in ("Change", "Verify", "Report")
+    reason = f"{where or 'before the first step'}: {reason}" + ("" if after_change else " Nothing was changed.")
+    return Host("failed", reason=reason, phase=where, evidence_lost=where == "Capture")
+
+
+def _cut_short(end: End, phase: str) -> str:
+    why = end.interrupted or (printable(" ".join(end.said[-3:])) if end.said else f"ansible ended with {end.code} and no result")
+    return f"{why}; the last step seen was {phase or 'none'}"
+
+
+def overall(found: Mapping[str, Host]) -> tuple[str, int]:
+    """One outcome and exit code for all hosts: theirs where they agree, else the one that most needs a look."""
+    outcomes = {host.outcome for host in found.values()}
+    good = outcomes & {"changed", "unchanged"}
+    if "indeterminate" in outcomes or not outcomes:
+        return "indeterminate", errors.INDETERMINATE
+    if good and outcomes - good:
+        return "partial", errors.PARTIAL
+    for outcome in ("failed", "unreachable", "refused", "changed", "unchanged"):
+        if outcome in outcomes:
+            lost = any(host.evidence_lost for host in found.values())
+            return outcome, errors.EVIDENCE if lost else errors.EXIT_CODES[outcome]
+    raise AssertionError(outcomes)

@@ -1,0 +1,144 @@
+"""The folders of runs in a home: made before anything runs, sealed after, and found again when their process was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from irctl import evidence, journal, locks
+from irctl.errors import EvidenceError, Invalid, invalid
+
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{6}", re.ASCII)
+ROOM = 32 << 20  # bytes that must be free before a run begins
+
+
+def new_id(name: str) -> str:
+    """An id such as 20261121T022311Z-db-connections-7f3a01."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One run's folder, and the lock that says its process lives."""
+
+    home: Path
+    run: str
+
+    @property
+    def path(self) -> Path:
+        return self.home / "runs" / self.run
+
+    @property
+    def evidence(self) -> Path:
+        return self.path / "evidence"
+
+    @property
+    def marker(self) -> Path:
+        """Held by the run's process; it stays when the process is killed, until the next command finds it."""
+        return self.home / "open" / self.run
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Read run.json or result.json. Raises EvidenceError."""
+        try:
+            read: dict[str, Any] = json.loads((self.path / name).read_bytes())
+            return read
+        except (OSError, ValueError) as error:
+            raise EvidenceError(f"{self.path / name} cannot be read: {error}") from None
+
+
+def require_room(home: Path) -> None:
+    """Raises EvidenceError where the disk of the home has no room for a record."""
+    place = home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < ROOM:
+        raise EvidenceError(f"{home} has {free >> 20} MiB free and a record needs {ROOM >> 20}; nothing was run")
+
+
+def begin(folder: Folder, document: dict[str, Any]) -> int:
+    """Make the folder and write run.json, fsynced, and the journal's line; return the marker's lock. Raises EvidenceError."""
+    try:
+        folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = locks.hold(folder.marker, str(os.getpid()))
+        folder.path.mkdir(mode=0o700)
+        folder.evidence.mkdir(mode=0o700)
+        evidence.write(folder.path / "run.json", _pretty(document))
+    except OSError as error:
+        raise EvidenceError(f"{folder.path} cannot be written: {error.strerror}") from None
+    assert held is not None
+    about = {key: document[key] for key in ("run", "remediation", "incident", "check", "plan_hash")}
+    journal.append(folder.home, {"event": "run-started", **about, "hosts": sorted(document["hosts"])})
+    return held
+
+
+def finish(folder: Folder, result: dict[str, Any]) -> None:
+    """Write result.json, seal the folder, and close the run in the journal. Raises EvidenceError."""
+    try:
+        evidence.write(folder.path / "result.json", _pretty(result))
+        sealed = evidence.seal(folder.path, folder.run)
+    except OSError as error:
+        raise EvidenceError(f"{folder.path} cannot be written: {error.strerror}") from None
+    journal.append(folder.home, {"event": "run-sealed", "run": folder.run, "outcome": result["outcome"], "manifest": sealed})
+    folder.marker.unlink(missing_ok=True)
+
+
+def killed(home: Path) -> Iterator[tuple[Folder, int]]:
+    """The runs whose process is gone without having closed them, each with its marker's lock held for the caller."""
+    for marker in sorted((home / "open").glob("*")):
+        if RUN_ID.fullmatch(marker.name) and (held := locks.hold(marker)) is not None:
+            if marker.exists():
+                yield Folder(home, marker.name), held
+            else:
+                os.close(held)
+
+
+def listed(home: Path) -> list[Folder]:
+    """All runs of a home, newest first."""
+    found = [Folder(home, path.name) for path in (home / "runs").glob("*") if RUN_ID.fullmatch(path.name)]
+    return sorted(found, key=lambda folder: folder.run, reverse=True)
+
+
+def find(home: Path, run: str) -> Folder:
+    """The run of this id, or of the only id that begins or ends so. Raises Invalid."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,90}", run, re.ASCII):
+        raise invalid("RUN", "not the id of a run; `irctl runs` lists them", run)
+    near = [folder for folder in listed(home) if folder.run == run] or [
+        folder for folder in listed(home) if folder.run.startswith(run) or folder.run.endswith(f"-{run}")
+    ]
+    if len(near) != 1:
+        raise Invalid(f"RUN: {'more than one run is' if near else 'no run is'} called '{run}'; `irctl runs` lists them")
+    return near[0]
+
+
+def _pretty(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file so that only its owner may read it; an opener for open()."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def last_steps(folder: Folder) -> dict[str, str]:
+    """The last phase that each host was seen in; a line cut short by a kill is passed over."""
+    last: dict[str, str] = {}
+    try:
+        lines = (folder.path / "steps.jsonl").read_text().splitlines()
+    except OSError:
+        return last
+    for line in lines:
+        try:
+            step = json.loads(line)
+        except ValueError:
+            continue
+        last[step["host"]] = step["phase"]
+    return last

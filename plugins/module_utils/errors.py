@@ -1,0 +1,15 @@
+"""The ways in which work on a target can end early; caught once, where a module or action begins."""
+
+from __future__ import annotations
+
+
+class Failure(Exception):
+    """The work was tried and did not succeed; the text is one sentence for a person."""
+
+
+class Unreachable(Failure):
+    """The service did not answer at all, so nothing was tried."""
+
+
+class EvidenceLost(Failure):
+    """What the change would destroy cannot be kept, so the change must not be made."""

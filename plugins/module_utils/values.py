@@ -1,0 +1,68 @@
+"""Values that a person types: durations, whole numbers, lists of names. Pure; each parser raises ValueError with the why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def seconds(text: object) -> int:
+    """Parse a duration such as '10s', '10m', '10h' or '2d' into seconds. Raises ValueError."""
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if found:
+        return int(found[1]) * _UNITS[found[2]]
+    if isinstance(text, int) or (isinstance(text, str) and re.fullmatch(r"[0-9]+", text)):
+        if int(text) != 0:
+            raise ValueError(f"a duration needs a unit, such as {int(text)}s, {int(text)}m or {int(text)}h")
+    raise ValueError("a duration is a whole number above zero and a unit, such as 10s, 10m or 10h")
+
+
+def duration(total: float) -> str:
+    """Say seconds in the largest unit that keeps them readable: 45s, 10m, 3h, 2d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if total >= size:
+            return f"{total / size:.0f}{unit}"
+    return f"{total:.0f}s"
+
+
+def whole(text: object) -> int:
+    """Parse a whole number in plain decimal digits; 010, 1_000, 1.5 and -1 are refused. Raises ValueError."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    if isinstance(text, str) and _WHOLE.fullmatch(text):
+        return int(text)
+    raise ValueError("expected a whole number in plain digits, such as 100")
+
+
+def name(text: object) -> str:
+    """Check a name of a thing on a server: 1 to 63 bytes, as PostgreSQL has it, no control characters. Raises ValueError."""
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("a name must not be empty")
+    if _CONTROL.search(text):
+        raise ValueError("a name must not contain control characters")
+    if len(text.encode("utf-8", "surrogateescape")) > 63:
+        raise ValueError("a name has at most 63 bytes")
+    return text
+
+
+def any_of(patterns: Iterable[str]) -> str:
+    """Join shell patterns such as 'pgbouncer*' into one anchored regular expression that matches any; '' for none."""
+    return "|".join(f"^{_simple(pattern)}$" for pattern in patterns)
+
+
+def _simple(pattern: str) -> str:
+    pieces = re.split(r"([*?])", pattern)
+    return "".join({"*": ".*", "?": "."}.get(piece) or re.escape(piece) for piece in pieces)
+
+
+def printable(text: object, most: int = 400) -> str:
+    """Make text from outside inert for terminals and logs: control characters become '?', and it is cut at `most`."""
+    clean = _CONTROL.sub("?", str(text)).encode("utf-8", "replace").decode()
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+

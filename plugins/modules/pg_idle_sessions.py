@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Make the fault that db-connections mends: a client that opens sessions and forgets them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: pg_idle_sessions
+short_description: Open PostgreSQL sessions and leave them idle
+description:
+  - Opens plain idle sessions, two that are idle in a transaction, one that listens, one with an advisory lock and one with a
+    pooler's name, in a process that ends by itself. For drills, demonstrations and tests only; it needs psycopg.
+  - Own module, because a module that ends closes its sessions.
+options:
+  idle:
+    description: How many plain idle sessions to open.
+    type: int
+    default: 12
+  lifetime:
+    description: The sessions close by themselves after this long.
+    type: str
+    default: 15m
+  wait_for:
+    description: Return when the sessions are this old; not waited for where it is over a minute.
+    type: str
+    default: 5s
+  server:
+    description: Where to connect, with the keys host, port, user, dbname, passfile and sslmode.
+    type: dict
+    required: true
+author: irctl contributors (@irctl)
+"""
+EXAMPLES = """
+- name: A leaking client
+  irctl.runbooks.pg_idle_sessions:
+    idle: 20
+    server: {host: 127.0.0.1, port: 5432, user: ops}
+"""
+RETURN = """
+opened:
+  description: How many sessions were opened.
+  returned: always
+  type: int
+"""
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import pg_holder, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+
+ARGUMENTS: dict[str, Any] = {
+    "idle": {"type": "int", "default": 12},
+    "lifetime": {"type": "str", "default": "15m"},
+    "wait_for": {"type": "str", "default": "5s"},
+    "server": {"type": "dict", "required": True},
+}
+OTHERS = [
+    {"application": "report", "statement": "SELECT txid_current()", "commit": False},
+    {"application": "report", "statement": "SELECT txid_current()", "commit": False},
+    {"application": "worker", "statement": "LISTEN jobs", "commit": True},
+    {"application": "migration", "statement": "SELECT pg_advisory_lock(1)", "commit": True},
+    {"application": "pgbouncer", "statement": "SELECT 1", "commit": True},
+]
+LONGEST_WAIT = 60  # seconds
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Open the sessions unless in check mode. Raises Failure when they cannot all be opened, or ValueError."""
+    lifetime, age = values.seconds(params["lifetime"]), values.seconds(params["wait_for"])
+    plain = [{"application": "web", "statement": "SELECT 1", "commit": True}] * params["idle"]
+    sessions = plain + OTHERS
+    if check_mode:
+        return {"changed": True, "opened": 0, "msg": f"{len(sessions)} sessions would be opened"}
+    where = {key: value for key, value in params["server"].items() if value not in (None, "")}
+    _start({"where": where, "sessions": sessions, "seconds": lifetime})
+    if age <= LONGEST_WAIT:
+        time.sleep(age + 0.2)
+    return {"changed": True, "opened": len(sessions), "msg": f"{len(sessions)} sessions opened, {params['idle']} of them plainly idle"}
+
+
+def _start(plan: dict[str, Any]) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, pg_holder.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert holder.stdin and holder.stdout and holder.stderr
+    holder.stdin.write(json.dumps(plan))
+    holder.stdin.close()
+    if holder.stdout.readline().strip() != "ready":
+        said = holder.stderr.read().strip().splitlines()[-1:] or ["no reason was given"]
+        raise Failure(f"The sessions could not be opened: {values.printable(said[0])}")
+    holder.stdout.close()
+    holder.stderr.close()
+
+
+def main() -> None:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
+
+    start(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# GNU General Public License v3.0 or later (see LICENSE)
+"""List idle PostgreSQL sessions, describe them for evidence, or end them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: pg_sessions
+short_description: List, describe or end idle PostgreSQL sessions
+description:
+  - Looks at C(pg_stat_activity) and judges each session in one statement; ends those named in O(among) in one statement
+    that judges them again, by pid and start time, as it ends them.
+  - Never touches its own session, superusers, replication, background workers, sessions that listen for notifications,
+    protected users and applications, holders of advisory locks, and sessions at work.
+  - Own module, because C(community.postgresql.postgresql_query) acts in check mode, needs a driver on the target and
+    cannot tell a session that may be ended from one that may not.
+options:
+  state:
+    description: What to do with the sessions. V(listed) and V(described) only look.
+    type: str
+    choices: [listed, described, ended]
+    default: listed
+  idle_for:
+    description: Sessions idle for at least this long match, such as V(10m).
+    type: str
+    required: true
+  idle_in_transaction_for:
+    description: Sessions idle in a transaction for at least this long match too. Unset means that they never do.
+    type: str
+  databases:
+    description: Only sessions in these databases. Empty means any.
+    type: list
+    elements: str
+    default: []
+  users:
+    description: Only sessions of these users. Empty means any.
+    type: list
+    elements: str
+    default: []
+  applications:
+    description: Only sessions with these application names. Empty means any.
+    type: list
+    elements: str
+    default: []
+  protected_users:
+    description: Users whose sessions are never ended; C(*) and C(?) match as in a shell.
+    type: list
+    elements: str
+    required: true
+  protected_applications:
+    description: Application names whose sessions are never ended; C(*) and C(?) match as in a shell.
+    type: list
+    elements: str
+    required: true
+  among:
+    description: The sessions to describe or end, each as pid and start time, as V(state=listed) returned them.
+    type: list
+    elements: list
+    default: []
+  limit:
+    description: The most sessions that may be ended at once.
+    type: int
+    default: 100
+  host:
+    description: Name, address or socket directory of the server. Unset means the local socket.
+    type: str
+  port:
+    description: Port of the server.
+    type: int
+  user:
+    description: Role to connect as.
+    type: str
+  dbname:
+    description: Database to connect to.
+    type: str
+    default: postgres
+  passfile:
+    description: A libpq password file, mode 0600.
+    type: path
+  sslmode:
+    description: How far TLS is asked for, as libpq names it.
+    type: str
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+author: irctl contributors (@irctl)
+"""
+EXAMPLES = """
+- name: Sessions idle for over ten minutes
+  irctl.runbooks.pg_sessions:
+    idle_for: 10m
+    protected_users: []
+    protected_applications: [pgbouncer*]
+"""
+RETURN = """
+matching:
+  description: Pid and start time (microseconds since 1970) of each session that may be ended.
+  returned: when listed
+  type: list
+  elements: list
+left:
+  description: Of the sessions in O(among), those that are still there and still match.
+  returned: when listed with O(among)
+  type: list
+  elements: list
+ended:
+  description: How many sessions were ended and seen to be gone.
+  returned: when ended
+  type: int
+refusals:
+  description: Why these sessions must not be ended, each a sentence.
+  returned: when listed
+  type: list
+  elements: str
+"""
+
+import json
+import time
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import sessions
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Server, connect
+
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["listed", "described", "ended"], "default": "listed"},
+    "among": {"type": "list", "elements": "list", "default": []},
+    "limit": {"type": "int", "default": 100},
+    **sessions.ARGUMENTS,
+    **CONNECTION,
+}
+GONE_SECONDS = 10.0
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Do what params['state'] says. In check mode 'ended' only says what it would end. Raises Failure or ValueError."""
+    asked = sessions.asked(params, params["among"], params["limit"])
+    if params["state"] == "ended" and (check_mode or not asked["among"]):
+        number = len(asked["among"])
+        return {"changed": number > 0, "ended": 0, "msg": f"{number} sessions would be ended" if number else "nothing to end"}
+    with connect(params) as server:
+        return {"listed": _listed, "described": _described, "ended": _ended}[params["state"]](server, asked, params)
+
+
+def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    listing = server.ask(sessions.LISTED, asked)
+    named = {tuple(pair) for pair in asked["among"]}
+    left = [pair for pair in listing["matching"] if tuple(pair) in named]
+    said = f"{len(left)} left" if left else "none left"
+    return {
+        "changed": False,
+        **listing,
+        "left": left,
+        "refusals": sessions.refusals(listing, asked["limit"]),
+        "msg": said if named else sessions.in_words(listing, params["idle_for"]),
+    }
+
+
+def _described(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    found = sessions.keepable(server.ask(sessions.DESCRIBED, asked))
+    evidence = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return {"changed": False, "evidence": {"sessions-before.json": evidence}, "msg": "sessions-before.json"}
+
+
+def _ended(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    if len(asked["among"]) > asked["limit"]:
+        raise Failure(f"{len(asked['among'])} sessions were named and the limit is {asked['limit']}.")
+    signalled = server.ask(sessions.ENDED, asked)
+    wait_until = time.monotonic() + GONE_SECONDS
+    left, pause = signalled, 0.002
+    while left and time.monotonic() < wait_until:
+        left = server.ask(sessions.STILL_THERE, {**asked, "among": signalled})
+        if left:
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+    ended, woke = len(signalled) - len(left), len(asked["among"]) - len(signalled)
+    said = f"{ended} sessions ended"
+    said += f", {woke} spared that were in use again or gone" if woke else ""
+    said += f", {len(left)} did not end in {GONE_SECONDS:.0f} s" if left else ""
+    return {"changed": ended > 0, "ended": ended, "msg": said}
+
+
+def main() -> None:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
+
+    start(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()
