@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from irctl import catalog, options, render
+from irctl import catalog, options
 from irctl.catalog import Remediation
 from irctl.commands import Command, Group, settings_of, wants_json
 from irctl.commands.remediate import carry_out, order_of, order_options
 
 
 def _diagnose(found: Remediation, **given: Any) -> int:
+    from irctl import render
+
     ctx = click.get_current_context()
     order = order_of(ctx, found, given, check=False)
     done = carry_out(ctx, order)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from irctl import catalog, flow, options, render
-from irctl.progress import progress
+from irctl import catalog, options
 from irctl.catalog import Remediation
 from irctl.commands import Command, Group, root_of, settings_of, wants_json
+
+if TYPE_CHECKING:
+    from irctl.flow import Order, Outcome
 
 
 def order_options() -> list[click.Parameter]:
@@ -23,8 +25,11 @@ def order_options() -> list[click.Parameter]:
     ]  # fmt: skip
 
 
-def carry_out(ctx: click.Context, order: flow.Order) -> flow.Outcome:
+def carry_out(ctx: click.Context, order: Order) -> Outcome:
     """Say what earlier commands left behind, then carry out the order with progress on standard error."""
+    from irctl import flow
+    from irctl.progress import progress
+
     settings = settings_of(ctx)
     for sentence in flow.close_killed(settings.home_path):
         click.echo(f"warning: {sentence}", err=True)
@@ -32,9 +37,11 @@ def carry_out(ctx: click.Context, order: flow.Order) -> flow.Outcome:
         return flow.carry_out(order, settings, show)
 
 
-def order_of(ctx: click.Context, found: Remediation, given: dict[str, Any], *, check: bool) -> flow.Order:
+def order_of(ctx: click.Context, found: Remediation, given: dict[str, Any], *, check: bool) -> Order:
+    from irctl.flow import Order
+
     variables = {name_of(option.flag): option.variable for option in found.typed}
-    return flow.Order(
+    return Order(
         found=found,
         names=tuple(dict.fromkeys(given["hosts"])),
         given=options.typed(ctx, variables, given),
@@ -50,6 +57,8 @@ def name_of(flag: str) -> str:
 
 
 def _run(found: Remediation, **given: Any) -> int:
+    from irctl import render
+
     ctx = click.get_current_context()
     order = order_of(ctx, found, given, check=given["check"])
     done = carry_out(ctx, order)

@@ -62,7 +62,7 @@ OTHERS = [
     {"application": "report", "statement": "SELECT txid_current()", "commit": False},
     {"application": "report", "statement": "SELECT txid_current()", "commit": False},
     {"application": "worker", "statement": "LISTEN jobs", "commit": True},
-    {"application": "migration", "statement": "SELECT pg_advisory_lock(1)", "commit": True},
+    {"application": "migration", "statement": "SELECT pg_advisory_lock(pg_backend_pid())", "commit": True},
     {"application": "pgbouncer", "statement": "SELECT 1", "commit": True},
 ]
 LONGEST_WAIT = 60  # seconds

@@ -1,0 +1,35 @@
+"""irctl doctor: what is missing on this machine, for which remediation, and what is in force."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from irctl import doctor, flow, render
+from irctl.commands import Command, settings_of, wants_json
+from irctl.errors import DONE, FAILED
+
+
+@click.command(cls=Command, name="doctor", epilog="Example: irctl doctor --json")
+@click.pass_context
+def command(ctx: click.Context) -> int:
+    """Say what is missing on this machine, for which remediation, and the command that installs it; exit 1 where irctl cannot work."""
+    settings = settings_of(ctx)
+    for sentence in flow.close_killed(settings.home_path):
+        click.echo(f"warning: {sentence}", err=True)
+    found = list(doctor.checks(settings))
+    force = {key: asdict(value) for key, value in vars(settings).items()}
+    if wants_json(ctx):
+        render.as_object({"schema": "irctl/doctor/1", "checks": [asdict(check) for check in found], "settings": force})
+    else:
+        render.table([_mark(check), check.name, check.says + ("" if check.good else f"  ->  {check.mend}")] for check in found)
+        click.echo("\nIn force")
+        render.table([f"  {key}", value["value"] or "-", f"({value['origin']})"] for key, value in force.items())
+    return FAILED if any(check.needed and not check.good for check in found) else DONE
+
+
+def _mark(check: doctor.Check) -> str:
+    if check.good:
+        return click.style("ok", fg="green")
+    return click.style("missing", fg="red" if check.needed else "yellow")

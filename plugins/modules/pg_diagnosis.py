@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Look at PostgreSQL and say in plain words what was found."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: pg_diagnosis
+short_description: Look at the sessions, waits and replication of PostgreSQL
+description:
+  - Reads C(pg_stat_activity), C(pg_blocking_pids()), C(pg_stat_replication) in two bounded statements. Changes nothing.
+  - Own module, because C(community.postgresql.postgresql_info) tells of settings and objects, not of sessions and waits.
+options:
+  idle_for:
+    description: What db-connections would count as idle.
+    type: str
+    required: true
+  long_for:
+    description: Name statements that run for at least this long.
+    type: str
+    default: 1m
+  protected_users:
+    description: Users whose sessions db-connections never ends.
+    type: list
+    elements: str
+    required: true
+  protected_applications:
+    description: Application names whose sessions db-connections never ends.
+    type: list
+    elements: str
+    required: true
+  host:
+    description: Name, address or socket directory of the server. Unset means the local socket.
+    type: str
+  port:
+    description: Port of the server.
+    type: int
+  user:
+    description: Role to connect as.
+    type: str
+  dbname:
+    description: Database to connect to.
+    type: str
+    default: postgres
+  passfile:
+    description: A libpq password file, mode 0600.
+    type: path
+  sslmode:
+    description: How far TLS is asked for, as libpq names it.
+    type: str
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+author: irctl contributors (@irctl)
+"""
+EXAMPLES = """
+- name: What is wrong with this server
+  irctl.runbooks.pg_diagnosis:
+    idle_for: 10m
+    protected_users: []
+    protected_applications: []
+"""
+RETURN = """
+findings:
+  description: What was found, each with level, says and next.
+  returned: always
+  type: list
+  elements: dict
+facts:
+  description: The numbers behind the findings.
+  returned: always
+  type: dict
+"""
+
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import pg_findings, sessions, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import connect
+
+ARGUMENTS: dict[str, Any] = {
+    "idle_for": {"type": "str", "required": True},
+    "long_for": {"type": "str", "default": "1m"},
+    "protected_users": {"type": "list", "elements": "str", "required": True},
+    "protected_applications": {"type": "list", "elements": "str", "required": True},
+    **CONNECTION,
+}
+EVERYTHING = {"idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Look; the same in check mode. Raises Failure or ValueError."""
+    asked = sessions.asked({**EVERYTHING, **params})
+    with connect(params) as server:
+        facts = server.ask(pg_findings.FACTS, {"long_for": values.seconds(params["long_for"])})
+        listing = server.ask(sessions.LISTED, asked)
+    found = pg_findings.findings(facts, listing, params["idle_for"])
+    counts = [(level, sum(finding["level"] == level for finding in found)) for level in ("problem", "notice")]
+    said = ", ".join(f"{number} {level}{'s' if number > 1 else ''}" for level, number in counts if number)
+    server_facts = facts["server"]
+    where = f"PostgreSQL {server_facts['version']}, {'replica' if server_facts['in_recovery'] else 'primary'}"
+    return {"changed": False, "facts": pg_findings.kept(facts), "findings": found, "msg": f"{where}: {said or 'nothing to worry about'}"}
+
+
+def main() -> None:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
+
+    start(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()
