@@ -43,6 +43,12 @@ class Verbs(Group):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"irctl {__version__}")
+        ctx.exit(0)
+
+
 cli = Verbs(
     name="irctl",
     help="Incident response for the person on call.\n\n"
@@ -55,7 +61,7 @@ cli = Verbs(
             is_eager=True,
             expose_value=False,
             help="Print the version.",
-            callback=lambda ctx, param, value: (click.echo(f"irctl {__version__}"), ctx.exit(0)) if value else None,
+            callback=_version,
         )
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -79,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = FAILED
+    except Exception as error:
+        if any(word.startswith("-v") or word == "--verbose" for word in given):
+            raise
+        what = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
+        code = _say(what, "failed", FAILED, given)
     sys.exit(code if isinstance(code, int) else 0)
 
 

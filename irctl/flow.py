@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import engine, errors, journal, locks, plan, results, runs
 from irctl.catalog import Remediation, nearest
 from irctl.config import Settings
@@ -149,7 +150,7 @@ def _targets(asked: Mapping[str, Any]) -> dict[str, Any]:
 def _not_begun(end: engine.End) -> str:
     if end.interrupted:
         return f"{end.interrupted}; nothing was run"
-    said = results.printable(" ".join(end.said[-4:]), 300)
+    said = printable(" ".join(end.said[-4:]), 300)
     if "inventory" in said.lower() or "parse" in said.lower():
         raise Invalid(f"--inventory: {said}")
     return f"ansible ended with {end.code} before anything was run: {said}"

@@ -19,7 +19,7 @@ INCIDENT = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
 LARGEST_LIST = 1 << 20  # bytes of an @file
 
 
-class Value(click.ParamType):
+class Value(click.ParamType[Any]):
     """A parameter type whose check raises ValueError with the why."""
 
     def __init__(self, name: str, check: Callable[[str], Any]) -> None:
@@ -64,7 +64,7 @@ def timeout(text: str) -> int:
 def click_option(option: Option) -> click.Option:
     """Make the click option for one parameter of a remediation."""
     many = option.type == "list"
-    kind: click.ParamType = click.Choice(option.choices) if option.choices else Value(_metavar(option), _check(option))
+    kind: click.ParamType[Any] = click.Choice(option.choices) if option.choices else Value(_metavar(option), _check(option))
     if many:
         kind = Value(_metavar(option), _many(_check(option)))
     return click.Option(

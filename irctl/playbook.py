@@ -49,7 +49,7 @@ def ask(answer: dict[str, Any]) -> bool:
         return reply.read() == "go"
 
 
-class GatedPlaybook(PlaybookCLI):
+class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
     """ansible-playbook with a gate between reading the inventory and the first play."""
 
     def _play_prereqs(self) -> Any:

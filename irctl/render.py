@@ -70,7 +70,9 @@ def diagnosis(order: Order, done: Outcome, *, as_json: bool) -> None:
         as_object({**document, "schema": "irctl/diagnosis/1"})
         return
     for name, host in done.hosts.items():
-        click.echo(f"{name}  {click.style(host.reason, bold=True) if host.findings else _outcome(host.outcome) + '  ' + host.reason}")
+        click.echo(
+            f"{name}  {click.style(host.reason, bold=True) if host.findings else _outcome(host.outcome) + '  ' + host.reason}"
+        )
         for finding in host.findings:
             mark = {"problem": click.style("!", fg="red"), "notice": click.style("·", fg="yellow")}.get(finding["level"], " ")
             click.echo(f"  {mark} {finding['says']}")

@@ -67,5 +67,5 @@ def _say(ctx: click.Context, lab: Lab, what: str) -> None:
         where = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
         render.as_object({"schema": "irctl/lab/1", "running": running, "postgres": where, "inventory": str(lab.inventory)})
         return
-    where = f": PostgreSQL on 127.0.0.1:{lab.postgres.port}, host `lab` of {lab.inventory}" if running else ""
-    click.echo(f"The lab {what}{where}")
+    place = f": PostgreSQL on 127.0.0.1:{lab.postgres.port}, host `lab` of {lab.inventory}" if running else ""
+    click.echo(f"The lab {what}{place}")

@@ -79,7 +79,9 @@ def _fullness(server: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _blocking(facts: Mapping[str, Any]) -> Iterator[Finding]:
     for session in facts["blockers"]:
-        says = f"{_who(session)} blocks {session['blocks']} session(s); it is {session['state']} for {duration(session['seconds'])}."
+        says = (
+            f"{_who(session)} blocks {session['blocks']} session(s); it is {session['state']} for {duration(session['seconds'])}."
+        )
         yield Finding(level="problem", says=says, next=_free(session))
 
 
@@ -100,7 +102,10 @@ def _in_transaction(facts: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _endable(listing: Mapping[str, Any], idle_for: str) -> Iterator[Finding]:
-    number, spared = len(listing["matching"]), sum(listing["verdicts"].get(why, 0) for why in ("protected", "listening", "advisory lock"))
+    number, spared = (
+        len(listing["matching"]),
+        sum(listing["verdicts"].get(why, 0) for why in ("protected", "listening", "advisory lock")),
+    )
     if number:
         says = f"{number} sessions are idle for over {idle_for}, and db-connections would end them; it would spare {spared}."
         yield Finding(level="notice", says=says, next="irctl remediate db-connections --host {host} --check")

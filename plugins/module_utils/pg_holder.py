@@ -19,7 +19,9 @@ def hold(plan: dict[str, Any]) -> None:
     deadline = time.monotonic() + plan["seconds"]
     sessions = []
     for wanted in plan["sessions"]:
-        session = psycopg.connect(**plan["where"], application_name=wanted["application"], connect_timeout=5, autocommit=wanted["commit"])
+        session = psycopg.connect(
+            **plan["where"], application_name=wanted["application"], connect_timeout=5, autocommit=wanted["commit"]
+        )
         session.execute(wanted["statement"])
         sessions.append(session)
     print("ready", flush=True)

@@ -131,7 +131,9 @@ def refusals(listing: Mapping[str, Any], limit: int) -> list[str]:
     server, matching = listing["server"], len(listing["matching"])
     role = values.printable(server["role"])
     missing = [
-        grant for able, grant in ((server["sees_all"], "pg_read_all_stats"), (server["may_signal"], "pg_signal_backend")) if not able
+        grant
+        for able, grant in ((server["sees_all"], "pg_read_all_stats"), (server["may_signal"], "pg_signal_backend"))
+        if not able
     ]
     if missing:
         cannot = "see the state of other sessions" if not server["sees_all"] else "end other sessions"

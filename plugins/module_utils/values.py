@@ -64,5 +64,3 @@ def printable(text: object, most: int = 400) -> str:
     """Make text from outside inert for terminals and logs: control characters become '?', and it is cut at `most`."""
     clean = _CONTROL.sub("?", str(text)).encode("utf-8", "replace").decode()
     return clean if len(clean) <= most else clean[: most - 1] + "…"
-
-

@@ -83,7 +83,7 @@ ARGUMENTS: dict[str, Any] = {
     "protected_applications": {"type": "list", "elements": "str", "required": True},
     **CONNECTION,
 }
-EVERYTHING = {"idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}
+EVERYTHING: dict[str, Any] = {"idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -97,7 +97,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     said = ", ".join(f"{number} {level}{'s' if number > 1 else ''}" for level, number in counts if number)
     server_facts = facts["server"]
     where = f"PostgreSQL {server_facts['version']}, {'replica' if server_facts['in_recovery'] else 'primary'}"
-    return {"changed": False, "facts": pg_findings.kept(facts), "findings": found, "msg": f"{where}: {said or 'nothing to worry about'}"}
+    return {
+        "changed": False,
+        "facts": pg_findings.kept(facts),
+        "findings": found,
+        "msg": f"{where}: {said or 'nothing to worry about'}",
+    }
 
 
 def main() -> None:

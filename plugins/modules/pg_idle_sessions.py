@@ -79,7 +79,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     _start({"where": where, "sessions": sessions, "seconds": lifetime})
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)
-    return {"changed": True, "opened": len(sessions), "msg": f"{len(sessions)} sessions opened, {params['idle']} of them plainly idle"}
+    return {
+        "changed": True,
+        "opened": len(sessions),
+        "msg": f"{len(sessions)} sessions opened, {params['idle']} of them plainly idle",
+    }
 
 
 def _start(plan: dict[str, Any]) -> None:
