@@ -15,7 +15,6 @@ from irctl.catalog import Option, Remediation
 from irctl.evidence import Difference
 from irctl.flow import Order, Outcome
 
-
 COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from irctl import evidence, journal, render, runs
-from irctl.commands import Command, Group, settings_of, wants_json
+from irctl.commands import Group, settings_of, wants_json
 from irctl.errors import DONE, EVIDENCE, EvidenceError
 
 command = Group(name="evidence", help="Check the sealed record of a run.", epilog="Example: irctl evidence verify RUN")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Unreachable
 
 
