@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from irctl.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
+from irctl.processes import adopt_orphans, kill_children
 
 # What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
@@ -109,6 +110,7 @@ def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch:
         watch(event)
         return False  # the record keeps its own, smaller account
 
+    adopt_orphans()
     with _minimal_environment(private), _cut_short_by_signals(end, job.timeout), keeper:
         try:
             runner = ansible_runner.interface.init_runner(
@@ -121,6 +123,7 @@ def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch:
                 ),
                 inventory=str(job.inventory),
                 event_handler=handle,
+                cancel_callback=lambda: False,  # else ansible-runner takes the signals for itself
                 quiet=True,
                 suppress_env_files=True,
                 suppress_output_file=True,
@@ -184,20 +187,6 @@ def _cut_short_by_signals(end: End, timeout: int) -> Iterator[None]:
         watchdog.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def kill_children() -> None:
-    """Kill every process below this one, and look again until there is none: a fork may come between."""
-    import psutil
-
-    while children := psutil.Process().children(recursive=True):
-        for child in children:
-            try:
-                child.kill()
-            except psutil.NoSuchProcess:
-                continue
-        if not psutil.wait_procs(children, timeout=1)[1]:
-            return
 
 
 class _Gatekeeper(threading.Thread):

@@ -15,6 +15,7 @@ from irctl import engine, errors, journal, locks, plan, results, runs
 from irctl.catalog import Remediation, nearest
 from irctl.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError, NoTarget
+from irctl.processes import kill_children
 from irctl.results import Host, Step
 
 SCHEMA = "irctl/run/1"
@@ -54,6 +55,7 @@ def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]
     run = _Run(order, settings, show)
     inventory = settings.inventory_path()
     runs.require_room(settings.home_path)
+    locks.require_free(settings.home_path, order.found.about["service"], order.names)
     end = engine.carry_out(run.job(inventory), run.gate, run.account.see)
     return run.close(end)
 
@@ -92,10 +94,12 @@ class _Run:
         hosts = _targets(asked)
         self.outcome.plan = plan.plan(self.order.found, hosts, self.order.given)
         self.outcome.plan_hash = plan.hash_of(self.outcome.plan)
-        self._held = locks.hold_targets(self.folder.home, self.order.found.about["service"], hosts, self.folder.run)
+        self._held = locks.hold_targets(
+            self.folder.home, self.order.found.about["service"], {*hosts, *self.order.names}, self.folder.run
+        )
         self.outcome.started = journal.utc()
         self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
-        self._steps = open(self.folder.path / "steps.jsonl", "x", opener=runs.private)
+        self._steps = runs.open_steps(self.folder)
         self.show("hosts", list(hosts))
 
     def _step(self, step: Step) -> None:
@@ -107,7 +111,7 @@ class _Run:
             self._steps.flush()
         except OSError as error:  # ansible-runner would swallow it, and the run would go on unrecorded
             self._lost = f"the record cannot be written: {error.strerror}"
-            engine.kill_children()
+            kill_children()
 
     def close(self, end: engine.End) -> Outcome:
         """Judge what happened, seal the record, free the target. Raises IrctlError where nothing was begun."""

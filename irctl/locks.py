@@ -25,18 +25,32 @@ def hold(path: Path, note: str = "") -> int | None:
     return descriptor
 
 
-def hold_targets(home: Path, service: str, hosts: Iterable[str], run: str) -> list[int]:
-    """Lock the service on every host for this run, or none of them. Raises Busy with the run that holds one."""
+def hold_targets(home: Path, service: str, names: Iterable[str], run: str) -> list[int]:
+    """Lock the service on every host or group named, for this run, or none of them. Raises Busy with the run that holds one."""
     held: list[int] = []
-    for host in sorted(hosts):
-        path = home / "locks" / f"{service}-{hashlib.sha256(host.encode()).hexdigest()[:24]}"
-        descriptor = hold(path, run)
+    for name in sorted(set(names)):
+        descriptor = hold(_path(home, service, name), run)
         if descriptor is None:
             release(held)
-            holder = path.read_text().strip() or "another run"
-            raise Busy(f"{host} is busy: {holder} works on its {service}. Wait for it to end, or look: irctl runs")
+            raise _busy(home, service, name)
         held.append(descriptor)
     return held
+
+
+def require_free(home: Path, service: str, names: Iterable[str]) -> None:
+    """Raises Busy at once where a name is held as it was typed, before an inventory is read. Writes nothing."""
+    for name in names:
+        if _path(home, service, name).exists():
+            release(hold_targets(home, service, [name], ""))
+
+
+def _path(home: Path, service: str, name: str) -> Path:
+    return home / "locks" / f"{service}-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def _busy(home: Path, service: str, name: str) -> Busy:
+    holder = _path(home, service, name).read_text().strip() or "another run"
+    return Busy(f"{name} is busy: {holder} works on its {service}. Wait for it to end, or look: irctl runs")
 
 
 def release(held: Iterable[int]) -> None:

@@ -6,25 +6,14 @@ hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import Any
 
 from ansible.cli.playbook import PlaybookCLI
 
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Let the kernel kill this process and its forks when their parent is gone, so that a kill -9 leaves nobody at work."""
-    if not sys.platform.startswith("linux"):
-        return
-    prctl = ctypes.CDLL(None).prctl
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.register_at_fork(after_in_child=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+from irctl.processes import die_with_parent
 
 
 def resolved(names: list[str], variables: list[str], inventory: Any, manager: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from irctl import evidence, journal, locks
 from irctl.errors import EvidenceError, Invalid, invalid
@@ -123,9 +123,10 @@ def _pretty(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def private(path: str, flags: int) -> int:
-    """Open a file so that only its owner may read it; an opener for open()."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def open_steps(folder: Folder) -> IO[str]:
+    """Make the 0600 file that the steps of a run are written to as they come. Raises OSError."""
+    descriptor = os.open(folder.path / "steps.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "w", encoding="utf-8")
 
 
 def last_steps(folder: Folder) -> dict[str, str]:

@@ -14,7 +14,7 @@ from irctl.errors import DONE, FAILED
 @click.command(cls=Command, name="doctor", epilog="Example: irctl doctor --json")
 @click.pass_context
 def command(ctx: click.Context) -> int:
-    """Say what is missing on this machine, for which remediation, and the command that installs it; exit 1 where irctl cannot work."""
+    """Say what is missing on this machine, for which remediation, and the command that installs it. Exit 1: irctl cannot work."""
     settings = settings_of(ctx)
     for sentence in flow.close_killed(settings.home_path):
         click.echo(f"warning: {sentence}", err=True)

@@ -25,7 +25,8 @@ FACTS = f"""
 WITH given AS (SELECT $1::jsonb AS p),
 client AS (
   SELECT *, extract(epoch FROM clock_timestamp() - state_change)::float AS state_age,
-    extract(epoch FROM clock_timestamp() - query_start)::float AS query_age, pg_blocking_pids(pid) AS blocked_by
+    extract(epoch FROM clock_timestamp() - query_start)::float AS query_age,
+    CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{{}}' END AS blocked_by
   FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),
 short AS (
   SELECT c.*, json_build_object('pid', pid, 'user', usename, 'database', datname, 'application', application_name,
@@ -33,8 +34,8 @@ short AS (
     THEN query_age ELSE state_age END), 'blocks', (SELECT count(*) FROM client w WHERE c.pid = ANY(w.blocked_by))) AS said
   FROM client c)
 SELECT json_build_object('server', ({SERVER}),
-  'states', (SELECT coalesce(json_object_agg(coalesce(state, 'unknown'), json_build_object('count', n, 'oldest_seconds', oldest)), '{{}}')
-     FROM (SELECT state, count(*) AS n, round(max(state_age)) AS oldest FROM client GROUP BY state) s),
+  'states', (SELECT coalesce(json_object_agg(coalesce(state, 'unknown'),
+     json_build_object('count', n, 'oldest_seconds', oldest)), '{{}}') FROM (SELECT state, count(*) AS n, round(max(state_age)) AS oldest FROM client GROUP BY state) s),
   'in_transaction', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short
      WHERE state LIKE 'idle in transaction%' ORDER BY state_change LIMIT {SHOWN}) s),
   'long', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short, given

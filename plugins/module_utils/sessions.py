@@ -65,7 +65,8 @@ LISTED = (
     + "SELECT json_build_object('server', ("
     + SERVER
     + """),
-  'matching', (SELECT coalesce(json_agg(json_build_array(pid, started) ORDER BY state_change), '[]') FROM judged WHERE verdict = 'end'),
+  'matching', (SELECT coalesce(json_agg(json_build_array(pid, started) ORDER BY state_change), '[]')
+     FROM judged WHERE verdict = 'end'),
   'oldest', (SELECT coalesce(max(age), 0) FROM judged WHERE verdict = 'end'),
   'verdicts', (SELECT coalesce(json_object_agg(verdict, n), '{}') FROM (SELECT verdict, count(*) AS n FROM judged GROUP BY 1) v))
 """

@@ -16,9 +16,8 @@ def seconds(text: object) -> int:
     found = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if found:
         return int(found[1]) * _UNITS[found[2]]
-    if isinstance(text, int) or (isinstance(text, str) and re.fullmatch(r"[0-9]+", text)):
-        if int(text) != 0:
-            raise ValueError(f"a duration needs a unit, such as {int(text)}s, {int(text)}m or {int(text)}h")
+    if re.fullmatch(r"[1-9][0-9]{0,8}", str(text), re.ASCII):
+        raise ValueError(f"a duration needs a unit, such as {text}s, {text}m or {text}h")
     raise ValueError("a duration is a whole number above zero and a unit, such as 10s, 10m or 10h")
 
 

@@ -95,7 +95,9 @@ def _start(plan: dict[str, Any]) -> None:
         start_new_session=True,
         text=True,
     )
-    assert holder.stdin and holder.stdout and holder.stderr
+    assert holder.stdin
+    assert holder.stdout
+    assert holder.stderr
     holder.stdin.write(json.dumps(plan))
     holder.stdin.close()
     if holder.stdout.readline().strip() != "ready":

@@ -1,0 +1,64 @@
+"""A collection of the user's own, made for one test: roles with whatever steps the test needs."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Irctl, write_inventory
+
+PHASES = ("Gather", "Guard", "Capture", "Change", "Verify")
+
+
+class Collection:
+    """The collection acme.fixes, and the command with it in force; its hosts `here` and `there` are this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "fixes"
+        self.root.mkdir()
+        (self.root / "galaxy.yml").write_text("namespace: acme\nname: fixes\nversion: 1.0.0\n")
+        local = {"ansible_connection": "local"}
+        inventory = write_inventory(folder, {"here": local, "there": local}, both=["here", "there"], nobody=[])
+        self.irctl = Irctl(folder / "home", inventory, {"IRCTL_CONTENT": str(self.root)})
+
+    def role(self, name: str, options: dict[str, object] | None = None, **steps: str) -> None:
+        """Add a remediation; each step is the YAML of one task, by its phase in lower case; what is not given does nothing."""
+        folder = self.root / "roles" / name
+        for part in ("tasks", "meta", "defaults"):
+            (folder / part).mkdir(parents=True)
+        tasks = [self._task(phase, steps.get(phase.lower(), "ansible.builtin.set_fact: {nothing: done}")) for phase in PHASES]
+        done = {"run_changed": True, "run_reason": "done", "run_before": {}, "run_after": {}}
+        tasks.append({"name": "Report | Done", **self._shared("done"), "vars": done})
+        block = [{"name": "All", "block": tasks, "rescue": [{"name": "Report | Why it stopped", **self._shared("stopped")}]}]
+        (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, sort_keys=False))
+        spec = {"short_description": name, "options": options or {}}
+        (folder / "meta" / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": {"main": spec}}))
+        about = {"kind": "remediation", "service": "anything", "severity": "low", "impact": "none", "reversible": True}
+        (folder / "meta" / "remediation.yml").write_text(yaml.safe_dump(about))
+        play = {"name": name, "hosts": "{{ irctl_target }}", "gather_facts": False, "roles": [f"acme.fixes.{name}"]}
+        (self.root / "playbooks").mkdir(exist_ok=True)
+        (self.root / "playbooks" / f"{name}.yml").write_text(yaml.safe_dump([play]))
+
+    def _task(self, phase: str, text: str) -> dict[str, object]:
+        task: dict[str, object] = yaml.safe_load(textwrap.dedent(text))
+        return {"name": f"{phase} | A step", **task}
+
+    def _shared(self, part: str) -> dict[str, object]:
+        return {"ansible.builtin.import_role": {"name": "irctl.runbooks.run", "tasks_from": part, "rolespec_validate": False}}
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Collection:
+    return Collection(tmp_path)
+
+
+@pytest.fixture
+def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A TMPDIR of this test's own, so that what a run leaves behind is seen."""
+    folder = Path(os.path.realpath(tmp_path)) / "t"
+    folder.mkdir()
+    return folder

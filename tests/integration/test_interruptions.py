@@ -1,0 +1,124 @@
+"""A run that is cut short ends in a stated condition, and nobody goes on working. HAZARDS H7; exit codes 6 and 7."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.conftest import Collection
+
+Wait = Callable[..., Any]
+
+
+@pytest.fixture
+def slow(collection: Collection, tmp_path: Path) -> Collection:
+    """A remediation whose change takes a while, and then leaves a mark."""
+    collection.role("slow", change=f"ansible.builtin.shell: touch {tmp_path}/begun; sleep 4; touch {tmp_path}/finished")
+    return collection
+
+
+def start(slow: Collection, wait_until: Wait, tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    """Start it, and return once the change is under way."""
+    process = slow.irctl.start("remediate", "slow", "--host", "here", "--json", *words, TMPDIR=str(tmp_path))
+    wait_until((tmp_path / "begun").exists, 20)
+    return process
+
+
+def at_work(tmp_path: Path) -> list[psutil.Process]:
+    """Every process that still works for a run whose private folder was below tmp_path."""
+    return [one for one in psutil.process_iter(["cmdline"]) if any(str(tmp_path) in word for word in one.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything_and_says_that_the_state_is_unknown(
+    number: signal.Signals, slow: Collection, tmp_path: Path, wait_until: Wait
+) -> None:
+    process = start(slow, wait_until, tmp_path)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=5)
+    assert process.returncode == 7
+    host = json.loads(out)["hosts"]["here"]
+    assert host["outcome"] == "indeterminate"
+    assert host["reason"] == f"stopped by {number.name}; the last step seen was Change"
+    assert "Traceback" not in err
+    time.sleep(4)
+    assert not (tmp_path / "finished").exists()
+    assert at_work(tmp_path) == []
+    assert list(tmp_path.glob("irctl-*")) == []
+
+
+def test_the_time_limit_does_the_same(slow: Collection, tmp_path: Path) -> None:
+    slow.role("slower", change=f"ansible.builtin.shell: sleep 30; touch {tmp_path}/finished")
+    done = slow.irctl("remediate", "slower", "--host", "here", "--json", "--timeout", "5s", TMPDIR=str(tmp_path))
+    assert (done.code, done.json["outcome"]) == (7, "indeterminate")
+    assert done.host("here")["reason"] == "the time limit of 5 s was reached; the last step seen was Change"
+    assert at_work(tmp_path) == []
+
+
+def test_kill_9_leaves_nobody_at_work_and_the_next_command_tells_the_truth(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
+    process = start(slow, wait_until, tmp_path)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not at_work(tmp_path))
+    found = slow.irctl("runs", "--json", TMPDIR=str(tmp_path))
+    assert found.err.startswith("warning: run ")
+    assert "was killed; the last step seen was Change on here. Its hosts may have been changed." in found.err
+    (run,) = found.json["runs"]
+    assert run["outcome"] == "indeterminate"
+    assert slow.irctl("evidence", "verify", run["run"]).code == 0
+    assert slow.irctl("runs").err == "", "it is said once"
+    assert list(tmp_path.glob("irctl-*")) == [], "what the run kept to itself is removed"
+    time.sleep(4)
+    assert not (tmp_path / "finished").exists()
+    assert slow.irctl("remediate", "slow", "--host", "here").code == 0, "the target is free again"
+
+
+def test_killed_at_any_moment_it_is_never_called_a_success(slow: Collection, tmp_path: Path) -> None:
+    for moment in (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0, 2.5):
+        process = slow.irctl.start("remediate", "slow", "--host", "here", TMPDIR=str(tmp_path))
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+    rows = slow.irctl("runs", "--json").json["runs"]
+    assert {row["outcome"] for row in rows} <= {"indeterminate"}
+    for row in rows:
+        assert slow.irctl("evidence", "verify", row["run"]).code == 0
+    assert not (tmp_path / "finished").exists()
+
+
+def test_a_second_run_on_the_same_host_is_turned_away_within_two_seconds(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
+    process = start(slow, wait_until, tmp_path)
+    since = time.monotonic()
+    second = slow.irctl("remediate", "slow", "--host", "here", "--json")
+    took = time.monotonic() - since
+    overlapping = slow.irctl("remediate", "slow", "--host", "both", "--json")
+    elsewhere = slow.irctl("remediate", "slow", "--host", "there", "--json", "--check")
+    assert (second.code, second.json["outcome"]) == (6, "busy")
+    assert took < 2
+    assert "here is busy: " in second.err
+    assert (overlapping.code, overlapping.json["outcome"]) == (6, "busy")
+    assert elsewhere.code == 0
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert len(list((slow.irctl.home / "runs").iterdir())) == 2, "who is turned away leaves no record of a run"
+
+
+def test_a_run_goes_on_when_its_terminal_is_gone(slow: Collection, tmp_path: Path) -> None:
+    """Output that nobody reads must not decide about the change."""
+    process = slow.irctl.start("remediate", "slow", "--host", "here", TMPDIR=str(tmp_path))
+    assert process.stdout
+    process.stdout.close()
+    process.communicate(timeout=30)
+    assert (tmp_path / "finished").exists()
+    (run,) = slow.irctl("runs", "--json").json["runs"]
+    assert run["outcome"] == "changed"
+    assert os.path.exists(slow.irctl.home)
