@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -107,8 +106,7 @@ class _Run:
         if self._steps is None or self._lost:
             return
         try:
-            self._steps.write(json.dumps({"at": journal.utc(), **asdict(step)}, ensure_ascii=False) + "\n")
-            self._steps.flush()
+            runs.write_step(self.folder, self._steps, asdict(step))
         except OSError as error:  # ansible-runner would swallow it, and the run would go on unrecorded
             self._lost = f"the record cannot be written: {error.strerror}"
             kill_children()

@@ -18,6 +18,7 @@ from irctl.errors import EvidenceError, Invalid, invalid
 
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{6}", re.ASCII)
 ROOM = 32 << 20  # bytes that must be free before a run begins
+RESERVE = 1 << 20  # bytes kept back for the end of the record, should the disk fill up meanwhile
 
 
 def new_id(name: str) -> str:
@@ -39,6 +40,10 @@ class Folder:
     @property
     def evidence(self) -> Path:
         return self.path / "evidence"
+
+    @property
+    def reserve(self) -> Path:
+        return self.path / "reserve"
 
     @property
     def marker(self) -> Path:
@@ -72,6 +77,7 @@ def begin(folder: Folder, document: dict[str, Any]) -> int:
         folder.path.mkdir(mode=0o700)
         folder.evidence.mkdir(mode=0o700)
         evidence.write(folder.path / "run.json", _pretty(document))
+        _keep_back(folder.reserve)
     except OSError as error:
         raise EvidenceError(f"{folder.path} cannot be written: {error.strerror}") from None
     assert held is not None
@@ -80,9 +86,18 @@ def begin(folder: Folder, document: dict[str, Any]) -> int:
     return held
 
 
+def _keep_back(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, RESERVE)
+    finally:
+        os.close(descriptor)
+
+
 def finish(folder: Folder, result: dict[str, Any]) -> None:
     """Write result.json, seal the folder, and close the run in the journal. Raises EvidenceError."""
     try:
+        folder.reserve.unlink(missing_ok=True)
         evidence.write(folder.path / "result.json", _pretty(result))
         sealed = evidence.seal(folder.path, folder.run)
     except OSError as error:
@@ -127,6 +142,17 @@ def open_steps(folder: Folder) -> IO[str]:
     """Make the 0600 file that the steps of a run are written to as they come. Raises OSError."""
     descriptor = os.open(folder.path / "steps.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     return os.fdopen(descriptor, "w", encoding="utf-8")
+
+
+def write_step(folder: Folder, steps: IO[str], step: dict[str, Any]) -> None:
+    """Add one line, from what was kept back where the disk is full by now. Raises OSError."""
+    line = json.dumps({"at": journal.utc(), **step}, ensure_ascii=False) + "\n"
+    try:
+        steps.write(line)
+        steps.flush()
+    except OSError:
+        folder.reserve.unlink(missing_ok=True)
+        steps.flush()
 
 
 def last_steps(folder: Folder) -> dict[str, str]:
