@@ -37,6 +37,7 @@ class Job:
     inventory: Path
     names: tuple[str, ...]
     variables: tuple[str, ...]
+    modules: tuple[str, ...]
     given: Mapping[str, Any]
     check: bool = False
     timeout: int = 600
@@ -82,7 +83,7 @@ def _prepare(private: Path, job: Job) -> None:
     (private / "env").mkdir(mode=0o700)
     variables = {"irctl_target": ",".join(job.names), **job.given}
     _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
-    _write(private / "job.json", json.dumps({"names": job.names, "variables": job.variables}))
+    _write(private / "job.json", json.dumps({"names": job.names, "variables": job.variables, "modules": job.modules}))
     python = shlex.quote(sys.executable)
     _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.playbook "$@"\n', 0o700)
     for fifo in ("gate.request", "gate.reply"):

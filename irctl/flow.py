@@ -82,6 +82,7 @@ class _Run:
             inventory=inventory,
             names=order.names,
             variables=tuple(option.variable for option in found.options),
+            modules=tuple(found.about.get("needs", {}).get("python", [])),
             given={**order.given, **fixed},
             check=order.check,
             timeout=order.timeout,
@@ -93,9 +94,9 @@ class _Run:
         hosts = _targets(asked)
         self.outcome.plan = plan.plan(self.order.found, hosts, self.order.given)
         self.outcome.plan_hash = plan.hash_of(self.outcome.plan)
-        self._held = locks.hold_targets(
-            self.folder.home, self.order.found.about["service"], {*hosts, *self.order.names}, self.folder.run
-        )
+        home, service = self.folder.home, self.order.found.about["service"]
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._held = locks.hold_targets(home, service, {*hosts, *self.order.names}, self.folder.run)
         self.outcome.started = journal.utc()
         self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
         self._steps = runs.open_steps(self.folder)

@@ -185,6 +185,7 @@ class Lab:
         """Start what is not running; return whether anything was started. Raises IrctlError."""
         if self.postgres.running():
             return False
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.postgres.start()
         self._write_inventory()
         return True

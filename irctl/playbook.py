@@ -6,6 +6,8 @@ hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import sys
@@ -30,10 +32,13 @@ def resolved(names: list[str], variables: list[str], inventory: Any, manager: An
     return {"hosts": found, "unknown": unknown, "empty": empty, "known": sorted({*inventory.hosts, *inventory.groups})}
 
 
-def ask(answer: dict[str, Any]) -> bool:
-    """Send what was resolved to irctl and wait for its word."""
+def ask(answer: dict[str, Any], modules: list[str]) -> bool:
+    """Send what was resolved to irctl and wait for its word; meanwhile import what the tasks will need, once for all forks."""
     with open("gate.request", "w") as request:
         json.dump(answer, request, default=lambda value: "(not shown: vaulted)")
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     with open("gate.reply") as reply:
         return reply.read() == "go"
 
@@ -45,7 +50,7 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
         loader, inventory, manager = super()._play_prereqs()
         with open("job.json") as file:
             job = json.load(file)
-        if not ask(resolved(job["names"], job["variables"], inventory, manager)):
+        if not ask(resolved(job["names"], job["variables"], inventory, manager), job["modules"]):
             os._exit(0)
         return loader, inventory, manager
 

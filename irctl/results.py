@@ -54,15 +54,14 @@ class Account:
         self.phase: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
-        self.published: dict[str, Any] = {}
+        self.reported: dict[str, Any] = {}
+        self.stopped: dict[str, Any] = {}
 
     def see(self, event: Event) -> None:
         """Take in one event of ansible-runner."""
         data = event.get("event_data", {})
         host, phase = data.get("host"), _phase(data.get("task") or "")
-        if event["event"] == "playbook_on_stats":
-            self.published = data.get("artifact_data") or {}
-        elif event["event"] == "runner_on_start" and host and phase:
+        if event["event"] == "runner_on_start" and host and phase:
             self._begun[host] = time.monotonic()
             self.phase[host] = phase
             self._report(Step(host, phase, False, 0.0))
@@ -70,7 +69,11 @@ class Account:
             self._end(event["event"].removeprefix("runner_on_"), host, phase, data)
 
     def _end(self, status: str, host: str, phase: str, data: Mapping[str, Any]) -> None:
-        said = printable((data.get("res") or {}).get("msg") or "")
+        result = data.get("res") or {}
+        said = printable(result.get("msg") or "")
+        published = (result.get("ansible_stats") or {}).get("data") or {}
+        self.reported.update(published.get("irctl_report") or {})
+        self.stopped.update(published.get("irctl_stopped") or {})
         if status == "failed" and not data.get("ignore_errors"):
             self.failed.setdefault(host, said)
         if status == "unreachable":
@@ -92,13 +95,12 @@ def hosts(account: Account, expected: Iterable[str], end: End) -> dict[str, Host
 
 def _host(account: Account, name: str, end: End) -> Host:
     phase = account.phase.get(name, "")
-    report = account.published.get("irctl_report", {}).get(name)
-    stopped = account.published.get("irctl_stopped", {}).get(name)
+    report, stopped = account.reported.get(name), account.stopped.get(name)
     if name in account.unreachable:
         return Host("unreachable", reason=account.unreachable[name], phase=phase)
     if stopped or name in account.failed:
         return _stopped(stopped or {}, account.failed.get(name, ""), phase)
-    if end.interrupted or not report or end.code not in (0, 2, 4):
+    if not report or not (end.interrupted or end.code in (0, 2, 4)):
         return Host("indeterminate", reason=_cut_short(end, phase), phase=phase)
     changed = bool(report["changed"])
     return Host(
