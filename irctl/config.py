@@ -49,8 +49,9 @@ class Settings:
         except OSError as error:
             hint = "" if self.inventory.origin != "default" else "; name one, or start the lab with `irctl lab up`"
             raise invalid(option, f"{(error.strerror or 'cannot be read').lower()}{hint}", path) from None
-        if about.st_mode & stat.S_IWOTH:
-            raise invalid(option, "writable by everybody, so it cannot be trusted; chmod o-w", path)
+        for each in [path, *(path.rglob("*") if path.is_dir() else [])]:
+            if not each.is_symlink() and each.stat().st_mode & stat.S_IWOTH:
+                raise invalid(option, "writable by everybody, so it cannot be trusted; chmod o-w", each)
         if not os.access(path, os.R_OK):
             raise invalid(option, "cannot be read", path)
         empty = not any(path.iterdir()) if path.is_dir() else about.st_size == 0
@@ -69,7 +70,7 @@ def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
             return Setting(given[key], f"--{key}")
         if environment.get(f"IRCTL_{key.upper()}"):
             return Setting(environment[f"IRCTL_{key.upper()}"], f"IRCTL_{key.upper()}")
-        if key in written:
+        if written.get(key) not in (None, "", []):
             value = written[key]
             return Setting(os.pathsep.join(value) if isinstance(value, list) else str(value), config.value)
         return Setting(default, "default")

@@ -63,11 +63,11 @@ def manifest(folder: Path) -> tuple[dict[str, Any], str]:
         content = path.read_bytes()
         found = json.loads(content, object_pairs_hook=_no_twice)
         files = found["files"]
-        sound = found["schema"] == SCHEMA and isinstance(found["run"], str)
+        sound = found["schema"] == SCHEMA and all(isinstance(found[key], str) for key in ("run", "sealed"))
         sound = sound and all(_inside(name) and len(bytes.fromhex(about["sha256"])) == 32 for name, about in files.items())
     except FileNotFoundError:
         raise EvidenceError(f"{folder} is not sealed: it has no {MANIFEST}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EvidenceError(f"{path} is not a manifest: {' '.join(str(error).split())[:120] or type(error).__name__}") from None
     if not sound:
         raise EvidenceError(f"{path} is not a manifest: its schema is unknown or it names a file outside its folder")

@@ -67,6 +67,8 @@ def read(home: Path) -> Iterator[dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             raise EvidenceError(f"{path}: line {number} is not JSON") from None
+        if not isinstance(entry, dict):
+            raise EvidenceError(f"{path}: line {number} is not an entry")
         if entry.get("seq") != number or entry.get("prev") != previous:
             raise EvidenceError(f"{path}: the chain breaks at line {number}: a line was changed, removed or added")
         previous = hashlib.sha256(line).hexdigest()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from irctl.catalog import Remediation
+from irctl.content import OURS
 from irctl.journal import canonical
 
 SCHEMA = "irctl/plan/1"
@@ -33,15 +34,16 @@ def hash_of(document: Mapping[str, Any]) -> str:
 def digest(found: Remediation) -> str:
     """The sha256 of every file that could act in this run: its playbook, its role, the shared role and the plugins."""
     whole = hashlib.sha256()
-    for path in sorted(_files(found)):
-        name = path.relative_to(found.content.root).as_posix()
+    for name, path in sorted(_files(found)):
         whole.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return whole.hexdigest()
 
 
-def _files(found: Remediation) -> Iterator[Path]:
-    root = found.content.root
-    yield root / "playbooks" / f"{found.role}.yml"
-    folders: Iterable[Path] = (root / "roles" / found.role, root / "roles" / "run", root / "plugins")
-    for folder in folders:
-        yield from (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".md"))
+def _files(found: Remediation) -> Iterator[tuple[str, Path]]:
+    """Each file by its collection's name and its place there; the shared role and plugins are ours, whosever the role is."""
+    theirs = [(found.content, part) for part in (f"playbooks/{found.role}.yml", f"roles/{found.role}", "plugins")]
+    for content, part in {*theirs, (OURS, "roles/run"), (OURS, "plugins")}:
+        place = content.root / part
+        for path in [place] if place.is_file() else place.rglob("*"):
+            if path.is_file() and path.suffix not in (".pyc", ".md"):
+                yield f"{content.name}/{path.relative_to(content.root).as_posix()}", path

@@ -56,6 +56,7 @@ class Account:
         self.unreachable: dict[str, str] = {}
         self.reported: dict[str, Any] = {}
         self.stopped: dict[str, Any] = {}
+        self.changed: set[str] = set()
 
     def see(self, event: Event) -> None:
         """Take in one event of ansible-runner."""
@@ -72,8 +73,12 @@ class Account:
         result = data.get("res") or {}
         said = printable(result.get("msg") or "")
         published = (result.get("ansible_stats") or {}).get("data") or {}
-        self.reported.update(published.get("irctl_report") or {})
+        if host in (published.get("irctl_report") or {}):
+            self.reported.update(published["irctl_report"])
+            self.failed.pop(host, None)  # what failed before the report was rescued
         self.stopped.update(published.get("irctl_stopped") or {})
+        if phase == "Change" and result.get("changed"):
+            self.changed.add(host)
         if status == "failed" and not data.get("ignore_errors"):
             self.failed.setdefault(host, said)
         if status == "unreachable":
@@ -96,12 +101,15 @@ def hosts(account: Account, expected: Iterable[str], end: End) -> dict[str, Host
 def _host(account: Account, name: str, end: End) -> Host:
     phase = account.phase.get(name, "")
     report, stopped = account.reported.get(name), account.stopped.get(name)
+    changed = name in account.changed
     if name in account.unreachable:
-        return Host("unreachable", reason=account.unreachable[name], phase=phase)
+        lost = phase in ("Change", "Verify", "Report")
+        reason = f"{phase}: {account.unreachable[name]}" if lost else account.unreachable[name]
+        return Host("indeterminate" if lost else "unreachable", changed, reason, phase=phase)
     if stopped or name in account.failed:
-        return _stopped(stopped or {}, account.failed.get(name, ""), phase)
+        return _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
     if not report or not (end.interrupted or end.code in (0, 2, 4)):
-        return Host("indeterminate", reason=_cut_short(end, phase), phase=phase)
+        return Host("indeterminate", changed, _cut_short(end, phase), phase=phase)
     changed = bool(report["changed"])
     return Host(
         outcome="changed" if changed else "unchanged",
@@ -114,14 +122,14 @@ def _host(account: Account, name: str, end: End) -> Host:
     )
 
 
-def _stopped(stopped: Mapping[str, Any], failed: str, phase: str) -> Host:
+def _stopped(stopped: Mapping[str, Any], failed: str, phase: str, changed: bool) -> Host:
     where = stopped.get("phase", phase)
     reason = printable(stopped.get("reason") or failed)
     if where == "Guard":
         return Host("refused", reason=reason, phase=where)
     after_change = where in ("Change", "Verify", "Report")
     reason = f"{where or 'before the first step'}: {reason}" + ("" if after_change else " Nothing was changed.")
-    return Host("failed", reason=reason, phase=where, evidence_lost=where == "Capture")
+    return Host("failed", changed, reason, phase=where, evidence_lost=where == "Capture")
 
 
 def _cut_short(end: End, phase: str) -> str:

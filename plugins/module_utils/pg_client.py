@@ -20,6 +20,7 @@ except ImportError:  # a target that only has psql
     psycopg = None  # type: ignore[assignment]
 
 CONNECT_SECONDS = 5
+PSQL_SECONDS = 60  # above the statement timeout, so that PostgreSQL's own word comes first
 SESSION_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -116,7 +117,7 @@ class OverPsql:
         program = shutil.which("psql")
         if not program:
             raise Failure("Neither psycopg nor psql is on this host. Install postgresql-client (Debian) or psycopg.")
-        self._command = [program, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        self._command = [program, "-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
         settings = {f"PG{'DATABASE' if key == 'dbname' else key.upper()}": value for key, value in _where(params).items()}
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
@@ -128,13 +129,16 @@ class OverPsql:
         }
 
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
-        done = subprocess.run(
-            [*self._command, "-v", f"given={json.dumps(given)}"],
-            input=sql.replace("$1", ":'given'").encode(),
-            capture_output=True,
-            env=self._environment,
-            timeout=60,
-        )
+        try:
+            done = subprocess.run(
+                [*self._command, "-v", f"given={json.dumps(given)}"],
+                input=sql.replace("$1", ":'given'").encode(),
+                capture_output=True,
+                env=self._environment,
+                timeout=PSQL_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failure(f"psql did not end within {PSQL_SECONDS} s.") from None
         said = done.stderr.decode("utf-8", "replace")
         if done.returncode == 2:
             raise explained(said)

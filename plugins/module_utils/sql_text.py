@@ -6,22 +6,19 @@ import re
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-_SECRET = re.compile(r"\b(password|secret|token|user\s+mapping|connection|key)\b", re.IGNORECASE)
-_LITERALS = re.compile(
-    r"""
-      /\*.*?(\*/|$)                              # comments may quote anything
-    | --[^\n]*
-    | \$(?P<tag>\w*)\$.*?(\$(?P=tag)\$|$)        # dollar quotes, closed or cut off
-    | [eE]'(\\.|''|[^'\\])*('|\\?$)
-    | '(''|[^'])*('|$)
-    | (?<![\w$"])[-+]?\d[\w.]*
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_SECRET = re.compile(r"pass|secret|token|credential|user\s+mapping|connection|key", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]{1,20}")
+# Words, plain quoted names, parameters and operators, up to the first string or comment. From there on nothing is shown,
+# because to pair quotes without the server's own parser is to guess, and a wrong guess shows what it should hide.
+_PLAIN = re.compile(r"""(?:[A-Za-z_][\w$]*(?!['&])|"\w+"|\$\d+|\d[\w.]*|\s+|-(?!-)|/(?!\*)|[^\w\s"'$/-])*""", re.ASCII)
+_NUMBER = re.compile(r"(?<![\w$\"])\d[\w.]*", re.ASCII)
 
 
 def without_values(statement: str, most: int = 200) -> str:
-    """Return the statement with every literal as '?', or only its first word where it speaks of secrets."""
+    """Return the statement up to its first string or comment, numbers as '?'; only its first word where it speaks of secrets."""
     if _SECRET.search(statement):
-        return f"{printable(statement.split(None, 1)[0], 20)} … (not shown: it may hold a secret)"
-    return printable(" ".join(_LITERALS.sub("?", statement).split()), most)
+        word = _WORD.match(statement.lstrip())
+        return f"{word[0] if word else ''} … (not shown: it may hold a secret)".lstrip()
+    plain = _PLAIN.match(statement)
+    shown = plain[0] if plain else ""
+    return printable(" ".join(_NUMBER.sub("?", shown).split()) + ("" if shown == statement else " …"), most)

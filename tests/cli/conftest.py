@@ -1,0 +1,75 @@
+"""The command line without any server: an inventory that leads nowhere, a home that is not there yet, and the schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from tests.conftest import Done, Irctl, write_inventory
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "irctl" / "schemas"
+LOADED = {path.stem: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
+REGISTRY: Registry[Any] = Registry().with_resources([(one["$id"], Resource.from_contents(one)) for one in LOADED.values()])
+NOWHERE = {"ansible_connection": "local", "postgres_host": "127.0.0.1", "postgres_port": 1}
+
+
+def faults(schema: str, document: Any) -> list[str]:
+    """What is wrong with a document by irctl/schemas/SCHEMA.json; an empty list where it is valid."""
+    validator = Draft202012Validator(LOADED[schema], registry=REGISTRY)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def only_object(done: Done) -> dict[str, Any]:
+    """The one object on standard output, which is one line and nothing else."""
+    assert done.out.endswith("}\n"), done
+    assert done.out.count("\n") == 1, done
+    return done.json
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int] | None]:
+    """Every path below a folder, and for each file its size and time of change."""
+    found = {path: path.lstat() for path in sorted(folder.rglob("*"))}
+    return {str(path): None if path.is_dir() else (about.st_size, about.st_mtime_ns) for path, about in found.items()}
+
+
+@pytest.fixture
+def irctl(tmp_path: Path) -> Irctl:
+    """The command with hosts that do not answer; everything that it could write to is below tmp_path."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "user").mkdir()
+    hosts = dict.fromkeys(("db1", "db2", "replica3"), NOWHERE)
+    inventory = write_inventory(tmp_path, hosts, prod=["db1", "db2"], empty=[])
+    places = {"HOME": str(tmp_path / "user"), "TMPDIR": str(tmp_path / "tmp"), "COLUMNS": "110", "LANG": "C.UTF-8"}
+    return Irctl(tmp_path / "home", inventory, places)
+
+
+@pytest.fixture
+def refused(irctl: Irctl, tmp_path: Path) -> Callable[..., str]:
+    """Run a command that must be refused, plain and with --json; return its one line without 'error: '."""
+
+    def check(*words: str, code: int = 2, **environment: str) -> str:
+        before = listing(tmp_path)
+        plain = irctl(*words, **environment)
+        assert plain.code == code, plain
+        assert plain.out == "", plain
+        assert plain.err.startswith("error: "), plain
+        assert plain.err.count("\n") == 1, plain
+        assert plain.err.endswith("\n"), plain
+        assert plain.err[:-1].isprintable(), plain
+        assert "Traceback" not in plain.err
+        as_json = irctl("--json", *words, **environment)
+        assert (as_json.code, as_json.err) == (code, plain.err)
+        document = only_object(as_json)
+        assert faults("run-1", document) == []
+        assert document["exit_code"] == code
+        assert f"error: {document['reason']}\n" == plain.err
+        assert listing(tmp_path) == before, "something was written"
+        return plain.err.removeprefix("error: ").rstrip("\n")
+
+    return check

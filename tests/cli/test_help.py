@@ -1,0 +1,73 @@
+"""The help of every verb, word for word.
+
+A change of wording is seen in a diff: IRCTL_GOLDEN=write pytest tests/cli/test_help.py writes the files of golden/ again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from irctl import __version__
+from irctl.cli import VERBS
+from tests.conftest import Irctl
+
+GOLDEN = Path(__file__).parent / "golden"
+PAGES = [
+    "",
+    *VERBS,
+    "remediate db-connections",
+    "plan db-connections",
+    "diagnose postgres",
+    "evidence verify",
+    *(f"lab {verb}" for verb in ("up", "down", "status", "fault")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_help_is_as_it_was(irctl: Irctl, page: str) -> None:
+    shown = irctl(*page.split(), "--help")
+    assert (shown.code, shown.err) == (0, "")
+    path = GOLDEN / f"{'-'.join(['irctl', *page.split()])}.txt"
+    if os.environ.get("IRCTL_GOLDEN") == "write":
+        path.write_text(shown.out)
+    assert shown.out == path.read_text(), "meant? IRCTL_GOLDEN=write pytest tests/cli/test_help.py"
+
+
+def test_there_is_no_page_that_no_command_has() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == {"-".join(["irctl", *page.split()]) for page in PAGES}
+
+
+def test_no_page_is_wider_than_a_terminal_in_use_and_each_has_an_example() -> None:
+    for path in GOLDEN.iterdir():
+        text = path.read_text()
+        assert max(len(line) for line in text.splitlines()) <= 110, path
+        assert re.search(r'Example: (eval "\$\()?irctl \w', text), path
+
+
+def test_every_option_is_explained() -> None:
+    for path in GOLDEN.iterdir():
+        options = path.read_text().partition("Options:\n")[2].partition("\n\n")[0]
+        entries = re.findall(r"^  (-\S.*(?:\n {4,}.*)*)", options, re.MULTILINE)
+        assert entries, path
+        assert all(re.search(r"\S(  +|\n +)[A-Z]", entry) for entry in entries), path
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_has_a_short_and_a_long_name_anywhere(irctl: Irctl, word: str) -> None:
+    assert irctl("remediate", "db-connections", word).out == irctl("remediate", "db-connections", "--help").out
+
+
+@pytest.mark.parametrize("words", [[], ["remediate"], ["lab"], ["evidence"]])
+def test_no_verb_shows_the_help_on_standard_error_and_is_bad_input(irctl: Irctl, words: list[str]) -> None:
+    shown = irctl(*words)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err.rstrip() == irctl(*words, "--help").out.rstrip()
+
+
+def test_the_version_is_told(irctl: Irctl) -> None:
+    shown = irctl("--version")
+    assert (shown.code, shown.out, shown.err) == (0, f"irctl {__version__}\n", "")

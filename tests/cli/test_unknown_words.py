@@ -1,0 +1,57 @@
+"""Words that mean nothing to irctl: one inert line, with something near where there is something near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Refused = Callable[..., str]
+DB = ["remediate", "db-connections", "--host", "prod"]
+
+
+@pytest.mark.parametrize("verb", ["remediate", "plan", "catalog"])
+def test_an_unknown_remediation_is_refused_with_the_nearest_known(refused: Refused, verb: str) -> None:
+    said = refused(verb, "db-conections")
+    assert said.startswith("there is no remediation 'db-conections'. Did you mean db-connections?")
+
+
+def test_an_unknown_diagnosis_is_refused_with_the_nearest_known(refused: Refused) -> None:
+    assert refused("diagnose", "postgress").startswith("there is no diagnosis 'postgress'. Did you mean postgres?")
+
+
+@pytest.mark.parametrize("value", ["", "../x", "x\n", "\x1b[2J", "x" * 5000])
+def test_a_name_that_no_remediation_could_have_is_refused(refused: Refused, value: str) -> None:
+    assert len(refused("remediate", value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["--hots", "prod"], "--host"),
+        (["--idle", "10m"], ""),
+        (["--extra-vars", "a=b"], ""),
+        (["-e", "a=b"], ""),
+        (["--no\nsuch"], ""),
+        (["--\x1b[2J"], ""),
+    ],
+)
+def test_an_unknown_option_is_refused(refused: Refused, words: list[str], near: str) -> None:
+    said = refused(*DB, *words)
+    assert "no such option" in said.lower()
+    assert f"Did you mean {near}" in said if near else True
+
+
+@pytest.mark.parametrize("words", [["remediat"], ["x\n"], ["\x1b[2J"], ["lab", "upp"], ["evidence", "check"], ["x" * 5000]])
+def test_an_unknown_verb_is_refused(refused: Refused, words: list[str]) -> None:
+    assert len(refused(*words)) < 400
+
+
+@pytest.mark.parametrize("word", ["more", "\x1b[2J\n", "x" * 5000])
+def test_a_word_too_many_is_refused(refused: Refused, word: str) -> None:
+    assert len(refused(*DB, word)) < 400
+    assert len(refused("doctor", word)) < 400
+
+
+def test_an_option_without_its_value_is_refused(refused: Refused) -> None:
+    assert "--idle-for" in refused(*DB, "--idle-for")

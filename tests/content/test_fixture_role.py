@@ -1,0 +1,121 @@
+"""A remediation is a folder and a playbook: one that is dropped in is a command, without a line of Python."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Irctl, write_inventory
+
+FILES = {
+    "galaxy.yml": "{namespace: acme, name: books, version: 1.0.0}",
+    "playbooks/write_motd.yml": """
+        - name: Write the message
+          hosts: "{{ irctl_target }}"
+          gather_facts: false
+          tasks:
+            - name: Carry out
+              ansible.builtin.import_role:
+                name: acme.books.write_motd
+                tasks_from: "{{ irctl_entry_point | default('main') }}"
+        """,
+    "roles/write_motd/defaults/main.yml": "write_motd_text: hello",
+    "roles/write_motd/meta/argument_specs.yml": """
+        argument_specs:
+          main:
+            short_description: Write the message of the day
+            options:
+              write_motd_text:
+                description: What it says.
+                type: str
+                default: hello
+                example: closed
+              write_motd_path:
+                description: Where it stands.
+                type: path
+        """,
+    "roles/write_motd/meta/remediation.yml": """
+        {kind: remediation, service: motd, severity: low, impact: None., reversible: true, approvals: [],
+         example: --host prod --text closed, values: {}, sources: []}
+        """,
+    "roles/write_motd/tasks/main.yml": """
+        - name: Write it, or say why not
+          block:
+            - name: Guard | The text is not empty
+              ansible.builtin.assert:
+                that: write_motd_text | length > 0
+            - name: Change | Write it
+              ansible.builtin.copy:
+                content: "{{ write_motd_text }}"
+                dest: "{{ motd_folder }}/motd"
+                mode: "0600"
+              register: __write_motd
+            - name: Report | What changed
+              ansible.builtin.import_role:
+                name: irctl.runbooks.run
+                tasks_from: done
+              vars:
+                run_changed: "{{ __write_motd is changed }}"
+                run_reason: "{{ write_motd_text }}"
+          rescue:
+            - name: Report | Why it stopped
+              ansible.builtin.import_role:
+                name: irctl.runbooks.run
+                tasks_from: stopped
+        """,
+}
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Irctl:
+    """irctl with the content folder of a user who wrote one remediation."""
+    content = tmp_path / "acme"
+    for name, text in FILES.items():
+        (content / name).parent.mkdir(parents=True, exist_ok=True)
+        (content / name).write_text(textwrap.dedent(text))
+    inventory = write_inventory(tmp_path, {"here": {"ansible_connection": "local", "motd_folder": str(tmp_path)}})
+    return Irctl(tmp_path / "home", inventory, {"IRCTL_CONTENT": str(content), "COLUMNS": "110"})
+
+
+def test_it_is_a_command_whose_help_shows_its_options(acme: Irctl) -> None:
+    shown = acme("remediate", "write-motd", "--help")
+    assert shown.code == 0, shown.err
+    assert "Write the message of the day." in shown.out
+    assert "--text TEXT" in shown.out
+    assert "What it says. Default: hello. Example: --text closed" in " ".join(shown.out.split())
+    assert "--path" in shown.out
+
+
+def test_it_stands_in_the_lists_and_is_told_all_about(acme: Irctl) -> None:
+    assert "write-motd" in acme("catalog").out
+    assert "write-motd" in acme("remediate", "--help").out
+    assert "db-connections" in acme("catalog").out
+    names = [entry["name"] for entry in json.loads(acme("catalog", "--json").out)["entries"]]
+    assert "write-motd" in names
+    assert "motd" in acme("catalog", "write-motd").out
+
+
+def test_it_changes_once_and_a_second_run_changes_nothing(acme: Irctl, tmp_path: Path) -> None:
+    order = ["remediate", "write-motd", "--host", "here", "--text", "{{ 7 * 7 }}", "--json"]
+    first = acme(*order)
+    assert (first.code, first.json["outcome"]) == (0, "changed"), first.err
+    assert (tmp_path / "motd").read_text() == "{{ 7 * 7 }}", "values are data"
+    second = acme(*order)
+    assert (second.code, second.json["outcome"]) == (0, "unchanged"), second
+
+
+def test_a_dry_run_of_it_changes_nothing(acme: Irctl, tmp_path: Path) -> None:
+    done = acme("remediate", "write-motd", "--host", "here", "--check", "--json")
+    assert (done.code, done.json["outcome"], done.json["check"]) == (0, "changed", True), done.err
+    assert not (tmp_path / "motd").exists()
+
+
+def test_its_guard_refuses(acme: Irctl, tmp_path: Path) -> None:
+    tree = tmp_path / "hosts.yml"
+    tree.write_text(tree.read_text().replace("motd_folder:", 'write_motd_text: ""\n      motd_folder:'))
+    done = acme("remediate", "write-motd", "--host", "here", "--json")
+    assert (done.code, done.json["outcome"]) == (5, "refused"), done.out
+    assert not (tmp_path / "motd").exists()

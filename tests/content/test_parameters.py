@@ -1,0 +1,121 @@
+"""One definition for each fact: a parameter's type, default and limits, wherever they are written."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import yaml
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import sessions, values
+from tests.content.conftest import ROLES, ROOT, Role, flat, read
+
+SHARED = ("postgres_", "irctl_", "run_")
+PLUGINS = "ansible_collections.irctl.runbooks.plugins"
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
+
+
+def test_the_defaults_of_the_specs_and_of_the_role_are_the_same_both_ways(role: Role) -> None:
+    for entry, spec in role.specs.items():
+        stated = {name: option["default"] for name, option in spec.get("options", {}).items() if "default" in option}
+        assert stated == {name: role.defaults.get(name) for name in stated}, entry
+    assert set(role.defaults) == {name for name, option in role.options.items() if "default" in option}
+
+
+def test_an_option_is_the_same_in_every_entry_point(role: Role) -> None:
+    for spec in role.specs.values():
+        for name, option in spec.get("options", {}).items():
+            assert option == role.options[name]
+
+
+def test_every_option_is_described_in_a_sentence_and_has_a_type(role: Role) -> None:
+    for name, option in role.options.items():
+        assert option["type"], name
+        assert re.fullmatch(r"[A-Z].*\.", option["description"], re.DOTALL), name
+        if name.startswith(f"{role.name}_") and name in role.specs["main"]["options"]:
+            assert "example" in option, f"{name} becomes an option, and its help needs an example"
+
+
+def test_every_value_with_limits_is_an_option_and_its_default_and_example_keep_them(role: Role) -> None:
+    assert set(role.about["values"]) <= set(role.options)
+    for name, limits in role.about["values"].items():
+        option = role.options[name]
+        shown = [option[key] for key in ("default", "example") if key in option]
+        for value in shown:
+            if limits.get("kind") == "duration":
+                assert values.seconds(value) >= values.seconds(limits.get("minimum", "1s"))
+            elif option["type"] == "int":
+                assert limits["minimum"] <= value <= limits["maximum"]
+
+
+def test_a_number_that_a_user_types_has_limits(role: Role) -> None:
+    for name, option in role.specs["main"]["options"].items():
+        if name.startswith(f"{role.name}_") and option["type"] == "int":
+            assert {"minimum", "maximum"} <= set(role.about["values"][name]), f"{name}: the blast radius is bounded"
+
+
+def test_a_variable_has_the_prefix_of_its_role_or_of_what_is_shared_or_is_another_roles_own(role: Role) -> None:
+    for name, option in role.options.items():
+        if not name.startswith((f"{role.name}_", *SHARED)):
+            [owner] = [one for one in ROLES if name.startswith(f"{one.name}_")]
+            assert (owner.options[name]["type"], owner.options[name]["default"]) == (option["type"], option["default"])
+
+
+def test_what_a_role_keeps_to_itself_begins_with_its_name_and_two_underscores(role: Role) -> None:
+    inner = f"__{role.name}"
+    variables = role.folder / "vars" / "main.yml"
+    kept = list(read(variables)) if variables.exists() else []
+    for path in role.task_files:
+        kept += [task["register"] for task in flat(role.tasks(path.stem)) if "register" in task]
+        kept += [
+            name for task in flat(role.tasks(path.stem)) for name in task.get("ansible.builtin.set_fact", {}) if name != "cacheable"
+        ]
+    assert all(name == inner or name.startswith(f"{inner}_") for name in kept), kept
+
+
+def test_every_variable_that_a_role_uses_of_its_own_is_an_option_of_it(role: Role) -> None:
+    text = "".join(path.read_text() for path in role.folder.glob("*/*.yml") if path.parent.name in ("tasks", "vars"))
+    used = set(re.findall(rf"(?<![\w.]){role.name}_[a-z_]+", text))
+    modules = set(re.findall(r"irctl\.runbooks\.(\w+)", text))
+    assert used - modules <= set(role.options)
+
+
+def test_an_option_that_roles_share_is_word_for_word_the_same_in_each() -> None:
+    first: dict[str, Any] = {}
+    for role in ROLES:
+        for name, option in role.options.items():
+            if name.startswith("postgres_"):
+                assert option == first.setdefault(name, option), f"{name} in {role.name}"
+
+
+def test_the_shortest_idle_time_is_the_floor_of_the_statements() -> None:
+    [role] = [role for role in ROLES if role.name == "db_connections"]
+    for name in ("db_connections_idle_for", "db_connections_idle_in_transaction_for"):
+        assert values.seconds(role.about["values"][name]["minimum"]) == sessions.IDLE_FLOOR
+
+
+def test_every_module_has_an_action_of_three_lines_and_every_action_a_module() -> None:
+    actions = {path.stem: path.read_text() for path in (ROOT / "plugins" / "action").glob("[!_]*.py")}
+    assert sorted(actions) == MODULES
+    for name, text in actions.items():
+        assert [line for line in text.splitlines() if line.strip()] == [
+            f"from {PLUGINS}.modules import {name}",
+            f"from {PLUGINS}.plugin_utils.action import in_process",
+            f"ActionModule = in_process({name})",
+        ]
+
+
+def test_the_arguments_of_every_module_are_those_that_it_documents() -> None:
+    for name in MODULES:
+        module = importlib.import_module(f"{PLUGINS}.modules.{name}")
+        documented = yaml.safe_load(module.DOCUMENTATION)
+        assert documented["module"] == name
+        keys = ("type", "elements", "default", "choices", "required")
+        said = {option: {key: about[key] for key in keys if key in about} for option, about in documented["options"].items()}
+        taken = {option: {key: about[key] for key in keys if key in about} for option, about in module.ARGUMENTS.items()}
+        assert said == taken, name
+        assert all(about["description"] for about in documented["options"].values())
+        assert yaml.safe_load(module.EXAMPLES)
+        assert yaml.safe_load(module.RETURN)
+        assert "Own module, because" in " ".join(documented["description"]), "a module of our own says why there is one"

@@ -1,0 +1,118 @@
+"""The rules of DESIGN 4 for every role: what it has, in which order, and how long it may be."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from irctl.results import PHASES
+from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
+
+SENTENCE = re.compile(rf"({'|'.join(PHASES)}) \| [A-Z].*[^.\s]")
+LONGEST = 80  # lines of a task file
+ALLOWED = {"name", "hosts", "gather_facts", "tasks"}
+
+
+def phase(task: dict[str, Any]) -> str:
+    return str(task["name"]).partition(" | ")[0]
+
+
+def included(task: dict[str, Any]) -> dict[str, Any]:
+    words = ("ansible.builtin.import_role", "ansible.builtin.include_role")
+    return next((task[word] for word in words if word in task), {})
+
+
+def test_there_are_roles() -> None:
+    assert {"db_connections", "diagnose_postgres"} <= {role.name for role in ROLES}
+
+
+def test_the_playbook_is_one_play_with_the_one_role_and_no_logic(role: Role) -> None:
+    [play] = read(ROOT / "playbooks" / f"{role.name}.yml")
+    assert set(play) == ALLOWED
+    assert play["hosts"] == "{{ irctl_target }}"
+    assert play["gather_facts"] is False
+    [task] = play["tasks"]
+    assert set(task) == {"name", "ansible.builtin.import_role"}
+    assert task["ansible.builtin.import_role"] == {
+        "name": PREFIX + role.name,
+        "tasks_from": "{{ irctl_entry_point | default('main') }}",
+    }
+
+
+def test_every_playbook_has_its_role() -> None:
+    assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {role.name for role in ROLES}
+
+
+def test_a_remediation_gathers_guards_captures_changes_once_verifies_and_reports(remediation: Role) -> None:
+    [whole] = remediation.tasks()
+    phases = [phase(task) for task in flat(whole["block"])]
+    assert phases == sorted(phases, key=PHASES.index)
+    assert set(phases) == set(PHASES)
+    assert phases.count("Change") == 1
+
+
+def test_a_diagnosis_gathers_and_reports_and_changes_nothing(role: Role) -> None:
+    if role.about["kind"] == "diagnosis":
+        [whole] = role.tasks()
+        assert {phase(task) for task in flat(whole["block"])} == {"Gather", "Report"}
+        assert phase(whole["block"][-1]) == "Report"
+
+
+def test_every_entry_point_is_one_block_that_reports_last_and_a_rescue_that_says_why_it_stopped(role: Role) -> None:
+    for path in role.task_files:
+        [whole] = role.tasks(path.stem)
+        assert included(whole["block"][-1])["name"] == f"{PREFIX}run", path.name
+        assert included(whole["block"][-1])["tasks_from"] == "done", path.name
+        [rescue] = whole["rescue"]
+        assert phase(rescue) == "Report"
+        assert (included(rescue)["name"], included(rescue)["tasks_from"]) == (f"{PREFIX}run", "stopped"), path.name
+
+
+def test_every_task_is_named_with_its_phase_and_a_sentence(role: Role) -> None:
+    for path in role.task_files:
+        [whole] = role.tasks(path.stem)
+        assert re.fullmatch(r"[A-Z][^|]*[^.\s|]", whole["name"]), whole["name"]
+        for task in flat([whole]):
+            assert SENTENCE.fullmatch(task.get("name", "")), f"{path.name}: {task}"
+
+
+def test_a_task_file_fits_on_one_screen(role: Role) -> None:
+    for path in role.task_files:
+        assert len(path.read_text().splitlines()) < LONGEST, path
+
+
+def test_a_role_includes_no_role_but_run(role: Role) -> None:
+    for path in role.task_files:
+        assert {included(task)["name"] for task in flat(role.tasks(path.stem)) if included(task)} <= {f"{PREFIX}run"}
+        assert "roles:" not in path.read_text()
+    assert read(role.folder / "meta" / "main.yml")["dependencies"] == []
+
+
+def test_a_remediation_ships_with_its_fault_its_proof_its_page_and_its_scenario(remediation: Role) -> None:
+    assert {"fault", "main", "verify"} <= set(remediation.specs)
+    assert {path.stem for path in remediation.task_files} == set(remediation.specs)
+    assert remediation.about["reversible"] == ("revert" in remediation.specs)
+    assert "When not to use this" in (remediation.folder / "README.md").read_text()
+    assert (ROOT / "molecule" / remediation.name / "molecule.yml").is_file()
+
+
+def test_what_a_role_says_of_itself_is_valid(role: Role) -> None:
+    schema = json.loads((ROOT / "irctl" / "schemas" / "remediation-1.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(role.about)] == []
+    assert (role.about["kind"] == "diagnosis") == role.name.startswith("diagnose_")
+
+
+def test_the_diagnosis_that_a_role_names_is_there(role: Role) -> None:
+    if "diagnose" in role.about:
+        assert f"diagnose_{role.about['diagnose']}" in {one.name for one in ROLES}
+
+
+def test_the_shared_role_publishes_and_does_nothing_else() -> None:
+    allowed = {"ansible.builtin.set_stats", "ansible.builtin.fail", "name", "vars"}
+    for path in (ROOT / "roles" / "run" / "tasks").glob("*.yml"):
+        assert all(set(task) <= allowed for task in read(Path(path)))
