@@ -16,9 +16,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "databases": {"type": "list", "elements": "str", "default": []},
     "users": {"type": "list", "elements": "str", "default": []},
     "applications": {"type": "list", "elements": "str", "default": []},
-    "protected_users": {"type": "list", "elements": "str", "required": True},
-    "protected_applications": {"type": "list", "elements": "str", "required": True},
+    "protected_users": {"type": "list", "elements": "str", "default": []},
+    "protected_applications": {"type": "list", "elements": "str", "default": []},
 }
+
+# Connection poolers and tools that hold sessions for others: ending theirs ends what others are doing.
+ALWAYS_PROTECTED = ("pgbouncer*", "PgBouncer*", "pgpool*", "odyssey*", "pgcat*", "patroni*", "Patroni*", "repmgr*", "pg_cron*")
 
 # Each session gets one verdict. The same words decide what is listed and, re-read in the killing statement, what is ended.
 _JUDGED = r"""
@@ -121,7 +124,7 @@ def asked(params: Mapping[str, Any], among: Sequence[Any] = (), limit: int = 0) 
         "users": params["users"],
         "applications": params["applications"],
         "protected_users": values.any_of(params["protected_users"]),
-        "protected_applications": values.any_of(params["protected_applications"]),
+        "protected_applications": values.any_of([*ALWAYS_PROTECTED, *params["protected_applications"]]),
         "among": list(among),
         "limit": limit,
     }
@@ -140,8 +143,20 @@ def refusals(listing: Mapping[str, Any], limit: int) -> list[str]:
         cannot = "see the state of other sessions" if not server["sees_all"] else "end other sessions"
         return [f"The role {role} cannot {cannot}. As a superuser: GRANT {', '.join(missing)} TO {role};"]
     if matching > limit:
-        return [f"{matching} sessions match and the limit is {limit}. Narrow with --database or --user, or raise --max."]
+        return [f"{counted(matching)} match and the limit is {limit}. Narrow with --database or --user, or raise --max."]
     return []
+
+
+def counted(number: int) -> str:
+    """'1 session' or '12 sessions'."""
+    return f"{number} session{'' if number == 1 else 's'}"
+
+
+def summary(listing: Mapping[str, Any]) -> dict[str, Any]:
+    """The few numbers that a record keeps of a listing."""
+    server = listing["server"]
+    usage = f"{server['in_use']} of {server['max_connections']} in use"
+    return {**server, "usage": usage, "matching": len(listing["matching"]), "verdicts": listing["verdicts"]}
 
 
 def in_words(listing: Mapping[str, Any], idle_for: str) -> str:

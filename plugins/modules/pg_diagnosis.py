@@ -23,12 +23,12 @@ options:
     description: Users whose sessions db-connections never ends.
     type: list
     elements: str
-    required: true
+    default: []
   protected_applications:
     description: Application names whose sessions db-connections never ends.
     type: list
     elements: str
-    required: true
+    default: []
   host:
     description: Name, address or socket directory of the server. Unset means the local socket.
     type: str
@@ -79,8 +79,8 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import co
 ARGUMENTS: dict[str, Any] = {
     "idle_for": {"type": "str", "required": True},
     "long_for": {"type": "str", "default": "1m"},
-    "protected_users": {"type": "list", "elements": "str", "required": True},
-    "protected_applications": {"type": "list", "elements": "str", "required": True},
+    "protected_users": {"type": "list", "elements": "str", "default": []},
+    "protected_applications": {"type": "list", "elements": "str", "default": []},
     **CONNECTION,
 }
 EVERYTHING: dict[str, Any] = {"idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}

@@ -24,17 +24,34 @@ options:
     description: Return when the sessions are this old; not waited for where it is over a minute.
     type: str
     default: 5s
-  server:
-    description: Where to connect, with the keys host, port, user, dbname, passfile and sslmode.
-    type: dict
-    required: true
+  host:
+    description: Name, address or socket directory of the server. Unset means the local socket.
+    type: str
+  port:
+    description: Port of the server.
+    type: int
+  user:
+    description: Role to connect as.
+    type: str
+  dbname:
+    description: Database to connect to.
+    type: str
+    default: postgres
+  passfile:
+    description: A libpq password file, mode 0600.
+    type: path
+  sslmode:
+    description: How far TLS is asked for, as libpq names it.
+    type: str
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
 - name: A leaking client
   irctl.runbooks.pg_idle_sessions:
     idle: 20
-    server: {host: 127.0.0.1, port: 5432, user: ops}
+    host: 127.0.0.1
+    user: ops
 """
 RETURN = """
 opened:
@@ -51,12 +68,13 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import pg_holder, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
 
 ARGUMENTS: dict[str, Any] = {
     "idle": {"type": "int", "default": 12},
     "lifetime": {"type": "str", "default": "15m"},
     "wait_for": {"type": "str", "default": "5s"},
-    "server": {"type": "dict", "required": True},
+    **CONNECTION,
 }
 OTHERS = [
     {"application": "report", "statement": "SELECT txid_current()", "commit": False},
@@ -75,7 +93,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     sessions = plain + OTHERS
     if check_mode:
         return {"changed": True, "opened": 0, "msg": f"{len(sessions)} sessions would be opened"}
-    where = {key: value for key, value in params["server"].items() if value not in (None, "")}
+    where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
     _start({"where": where, "sessions": sessions, "seconds": lifetime})
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)

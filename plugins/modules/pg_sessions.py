@@ -46,17 +46,17 @@ options:
     description: Users whose sessions are never ended; C(*) and C(?) match as in a shell.
     type: list
     elements: str
-    required: true
+    default: []
   protected_applications:
     description: Application names whose sessions are never ended; C(*) and C(?) match as in a shell.
     type: list
     elements: str
-    required: true
+    default: []
   among:
-    description: The sessions to describe or end, each as pid and start time, as V(state=listed) returned them.
+    description: The sessions to describe or end, each as pid and start time, as V(state=listed) returned them. With
+      V(state=listed) itself, fail where one of them still matches.
     type: list
     elements: list
-    default: []
   limit:
     description: The most sessions that may be ended at once.
     type: int
@@ -93,14 +93,13 @@ EXAMPLES = """
 RETURN = """
 matching:
   description: Pid and start time (microseconds since 1970) of each session that may be ended.
+  returned: when listed without O(among)
+  type: list
+  elements: list
+summary:
+  description: The server's version, role, connections in use, and how many sessions got which verdict.
   returned: when listed
-  type: list
-  elements: list
-left:
-  description: Of the sessions in O(among), those that are still there and still match.
-  returned: when listed with O(among)
-  type: list
-  elements: list
+  type: dict
 ended:
   description: How many sessions were ended and seen to be gone.
   returned: when ended
@@ -123,7 +122,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Se
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "described", "ended"], "default": "listed"},
-    "among": {"type": "list", "elements": "list", "default": []},
+    "among": {"type": "list", "elements": "list"},
     "limit": {"type": "int", "default": 100},
     **sessions.ARGUMENTS,
     **CONNECTION,
@@ -133,37 +132,48 @@ GONE_SECONDS = 10.0
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Do what params['state'] says. In check mode 'ended' only says what it would end. Raises Failure or ValueError."""
-    asked = sessions.asked(params, params["among"], params["limit"])
+    asked = sessions.asked(params, params["among"] or [], params["limit"])
     if params["state"] == "ended" and (check_mode or not asked["among"]):
         number = len(asked["among"])
-        return {"changed": number > 0, "ended": 0, "msg": f"{number} sessions would be ended" if number else "nothing to end"}
+        said = f"{sessions.counted(number)} would be ended" if number else "nothing to end"
+        return {"changed": number > 0, "ended": 0, "msg": said}
     with connect(params) as server:
-        return {"listed": _listed, "described": _described, "ended": _ended}[params["state"]](server, asked, params)
+        if params["state"] == "listed":
+            return _verified(server, asked, check_mode) if params["among"] is not None else _listed(server, asked, params)
+        return _described(server, asked) if params["state"] == "described" else _ended(server, asked)
 
 
 def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     listing = server.ask(sessions.LISTED, asked)
-    named = {tuple(pair) for pair in asked["among"]}
-    left = [pair for pair in listing["matching"] if tuple(pair) in named]
-    said = f"{len(left)} left" if left else "none left"
     return {
         "changed": False,
-        **listing,
-        "left": left,
+        "matching": listing["matching"],
+        "summary": sessions.summary(listing),
         "refusals": sessions.refusals(listing, asked["limit"]),
-        "msg": said if named else sessions.in_words(listing, params["idle_for"]),
+        "msg": sessions.in_words(listing, params["idle_for"]),
     }
 
 
-def _described(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Of the sessions that were to end, those that still match; Failure where there are any and this is in earnest."""
+    listing = server.ask(sessions.LISTED, asked)
+    named = {tuple(pair) for pair in asked["among"]}
+    left = sum(tuple(pair) in named for pair in listing["matching"])
+    if left and not check_mode:
+        raise Failure(f"{sessions.counted(left)} of those that were to end still match.")
+    said = "none left" if not left else "not done in a dry run"
+    return {"changed": False, "summary": sessions.summary(listing), "msg": said}
+
+
+def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     found = sessions.keepable(server.ask(sessions.DESCRIBED, asked))
     evidence = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     return {"changed": False, "evidence": {"sessions-before.json": evidence}, "msg": "sessions-before.json"}
 
 
-def _ended(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+def _ended(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     if len(asked["among"]) > asked["limit"]:
-        raise Failure(f"{len(asked['among'])} sessions were named and the limit is {asked['limit']}.")
+        raise Failure(f"{sessions.counted(len(asked['among']))} were named and the limit is {asked['limit']}.")
     signalled = server.ask(sessions.ENDED, asked)
     wait_until = time.monotonic() + GONE_SECONDS
     left, pause = signalled, 0.002
@@ -173,7 +183,7 @@ def _ended(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dic
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
     ended, woke = len(signalled) - len(left), len(asked["among"]) - len(signalled)
-    said = f"{ended} sessions ended"
+    said = f"{sessions.counted(ended)} ended"
     said += f", {woke} spared that were in use again or gone" if woke else ""
     said += f", {len(left)} did not end in {GONE_SECONDS:.0f} s" if left else ""
     return {"changed": ended > 0, "ended": ended, "msg": said}
