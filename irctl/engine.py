@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -46,11 +46,12 @@ class Job:
 
 @dataclass
 class End:
-    """How the process ended: its return code, why it was cut short if it was, and what it said outside of any event."""
+    """How the process ended: its return code, why it was cut short if it was, what it said outside of any event, the reports."""
 
     code: int = 1
     interrupted: str = ""
     said: list[str] = field(default_factory=list)
+    reports: dict[str, Any] = field(default_factory=dict)
 
 
 def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
@@ -62,7 +63,10 @@ def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[
     private.mkdir(mode=0o700)
     try:
         _prepare(private, job)
-        return _run(private, job, gate, watch)
+        end = _run(private, job, gate, watch)
+        with suppress(FileNotFoundError, ValueError):
+            end.reports = json.loads((private / "reports.json").read_bytes())
+        return end
     finally:
         shutil.rmtree(private, ignore_errors=True)
 
@@ -81,7 +85,8 @@ def unsafe(value: Any) -> Any:
 
 def _prepare(private: Path, job: Job) -> None:
     (private / "env").mkdir(mode=0o700)
-    variables = {"irctl_target": ",".join(job.names), **job.given}
+    ours = {"irctl_target": ",".join(job.names), "irctl_report_file": str(private / "reports.json")}
+    variables = {**ours, **job.given}
     _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
     _write(private / "job.json", json.dumps({"names": job.names, "variables": job.variables, "modules": job.modules}))
     python = shlex.quote(sys.executable)

@@ -194,13 +194,14 @@ def _close_killed(folder: runs.Folder) -> str:
         folder.marker.unlink()
         return f"run {folder.run} was killed before it began; nothing was run"
     begun = folder.document("run.json")
-    last = runs.last_steps(folder)
+    seen = runs.last_steps(folder)
+    last = {name: seen.get(name) or seen.get("", "none") for name in begun["hosts"]}
     reason = "irctl was killed; the last step seen was {}"
-    hosts = {name: Host("indeterminate", reason=reason.format(last.get(name, "none"))).document() for name in begun["hosts"]}
+    hosts = {name: Host("indeterminate", reason=reason.format(last[name])).document() for name in begun["hosts"]}
     keys = ("run", "remediation", "check", "plan_hash", "started")
     about = {"schema": SCHEMA, **{key: begun[key] for key in keys}, "incident": begun["incident"] or None}
     end = {"outcome": "indeterminate", "exit_code": errors.INDETERMINATE, "seconds": 0.0, "folder": str(folder.path)}
     runs.finish(folder, {**about, **end, "hosts": hosts})
-    seen = ", ".join(f"{last.get(name, 'nothing')} on {name}" for name in list(hosts)[:5])
+    where = ", ".join(f"{last[name]} on {name}" for name in list(hosts)[:5])
     look = f" Look: irctl diagnose {begun['diagnose']} --host {next(iter(hosts))}" if begun["diagnose"] else ""
-    return f"run {folder.run} was killed; the last step seen was {seen}. Its hosts may have been changed.{look}"
+    return f"run {folder.run} was killed; the last step seen was {where}. Its hosts may have been changed.{look}"

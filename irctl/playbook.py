@@ -57,6 +57,7 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
 
 def main() -> None:
     die_with_parent()
+    os.environ["ANSIBLE_STDOUT_CALLBACK"] = "irctl.runbooks.events"  # extends the one that ansible-runner has set
     code: Any = 1
     try:
         GatedPlaybook.cli_executor(sys.argv)

@@ -43,7 +43,7 @@ class Lines:
     def _step(self, step: Step) -> None:
         if not step.ended:
             self._since.setdefault(step.phase, time.monotonic())
-            self._under_way(f"{step.phase} · {step.host}")
+            self._under_way(step.phase)
             return
         self._ended[step.phase] += 1
         if step.phase == "Report" and step.status == "ok":

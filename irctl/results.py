@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -35,12 +34,12 @@ class Host:
 
 @dataclass(frozen=True)
 class Step:
-    """One phase on one host, begun or ended, as progress shows it and the record keeps it."""
+    """One phase, begun on all hosts or ended on one, as progress shows it and the record keeps it."""
 
-    host: str
     phase: str
-    ended: bool
-    seconds: float
+    host: str = ""
+    ended: bool = False
+    seconds: float = 0.0
     status: str = ""
     said: str = ""
 
@@ -50,11 +49,10 @@ class Account:
 
     def __init__(self, report: Callable[[Step], None]) -> None:
         self._report = report
-        self._begun: dict[str, float] = {}
+        self._now = ""
         self.phase: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
-        self.reported: dict[str, Any] = {}
         self.stopped: dict[str, Any] = {}
         self.changed: set[str] = set()
 
@@ -62,21 +60,19 @@ class Account:
         """Take in one event of ansible-runner."""
         data = event.get("event_data", {})
         host, phase = data.get("host"), _phase(data.get("task") or "")
-        if event["event"] == "runner_on_start" and host and phase:
-            self._begun[host] = time.monotonic()
-            self.phase[host] = phase
-            self._report(Step(host, phase, False, 0.0))
+        if event["event"] == "playbook_on_task_start" and phase:
+            self._now = phase
+            self._report(Step(phase))
         elif event["event"] in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable") and host:
             self._end(event["event"].removeprefix("runner_on_"), host, phase, data)
 
     def _end(self, status: str, host: str, phase: str, data: Mapping[str, Any]) -> None:
         result = data.get("res") or {}
+        self.phase[host] = phase or self.phase.get(host, "")
         said = printable(result.get("msg") or "")
-        published = (result.get("ansible_stats") or {}).get("data") or {}
-        if host in (published.get("irctl_report") or {}):
-            self.reported.update(published["irctl_report"])
-            self.failed.pop(host, None)  # what failed before the report was rescued
-        self.stopped.update(published.get("irctl_stopped") or {})
+        if phase == "Report" and str(data.get("task_action")).endswith("set_stats"):  # a target's own words are none
+            published = result["ansible_stats"]["data"].get("irctl_stopped", {})
+            self.stopped.update({name: why for name, why in published.items() if name == host})
         if phase == "Change" and result.get("changed"):
             self.changed.add(host)
         if status == "failed" and not data.get("ignore_errors"):
@@ -84,8 +80,11 @@ class Account:
         if status == "unreachable":
             self.unreachable.setdefault(host, said)
         if phase:
-            seconds = round(time.monotonic() - self._begun.get(host, time.monotonic()), 3)
-            self._report(Step(host, phase, True, seconds, status, said))
+            self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, said))
+
+    def last(self, host: str) -> str:
+        """The last phase that a host was seen in: the one under way, unless the host had stopped before."""
+        return self.phase.get(host, "") if host in {*self.failed, *self.unreachable} else self._now
 
 
 def _phase(task: str) -> str:
@@ -99,14 +98,14 @@ def hosts(account: Account, expected: Iterable[str], end: End) -> dict[str, Host
 
 
 def _host(account: Account, name: str, end: End) -> Host:
-    phase = account.phase.get(name, "")
-    report, stopped = account.reported.get(name), account.stopped.get(name)
+    phase = account.last(name)
+    report, stopped = end.reports.get(name), account.stopped.get(name)
     changed = name in account.changed
     if name in account.unreachable:
         lost = phase in ("Change", "Verify", "Report")
         reason = f"{phase}: {account.unreachable[name]}" if lost else account.unreachable[name]
         return Host("indeterminate" if lost else "unreachable", changed, reason, phase=phase)
-    if stopped or name in account.failed:
+    if stopped or (name in account.failed and not report):
         return _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
     if not report or not (end.interrupted or end.code in (0, 2, 4)):
         return Host("indeterminate", changed, _cut_short(end, phase), phase=phase)

@@ -156,7 +156,7 @@ def write_step(folder: Folder, steps: IO[str], step: dict[str, Any]) -> None:
 
 
 def last_steps(folder: Folder) -> dict[str, str]:
-    """The last phase that each host was seen in; a line cut short by a kill is passed over."""
+    """The phase that each host stopped in, and by '' the one that was under way; a line cut short by a kill is passed over."""
     last: dict[str, str] = {}
     try:
         lines = (folder.path / "steps.jsonl").read_text().splitlines()
@@ -167,5 +167,6 @@ def last_steps(folder: Folder) -> dict[str, str]:
             step = json.loads(line)
         except ValueError:
             continue
-        last[step["host"]] = step["phase"]
+        if not step["host"] or step["status"] != "ok":
+            last[step["host"]] = step["phase"]
     return last

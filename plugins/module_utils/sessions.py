@@ -154,9 +154,12 @@ def counted(number: int) -> str:
 
 def summary(listing: Mapping[str, Any]) -> dict[str, Any]:
     """The few numbers that a record keeps of a listing."""
-    server = listing["server"]
-    usage = f"{server['in_use']} of {server['max_connections']} in use"
-    return {**server, "usage": usage, "matching": len(listing["matching"]), "verdicts": listing["verdicts"]}
+    return {**listing["server"], "matching": len(listing["matching"]), "verdicts": listing["verdicts"]}
+
+
+def usage(listing: Mapping[str, Any]) -> str:
+    """How full the server is: '36 of 100 in use'."""
+    return f"{listing['server']['in_use']} of {listing['server']['max_connections']} in use"
 
 
 def in_words(listing: Mapping[str, Any], idle_for: str) -> str:

@@ -64,7 +64,7 @@ findings:
   returned: always
   type: list
   elements: dict
-facts:
+summary:
   description: The numbers behind the findings.
   returned: always
   type: dict
@@ -99,7 +99,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     where = f"PostgreSQL {server_facts['version']}, {'replica' if server_facts['in_recovery'] else 'primary'}"
     return {
         "changed": False,
-        "facts": pg_findings.kept(facts),
+        "summary": pg_findings.kept(facts),
         "findings": found,
         "msg": f"{where}: {said or 'nothing to worry about'}",
     }

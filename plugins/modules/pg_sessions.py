@@ -149,6 +149,7 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
         "changed": False,
         "matching": listing["matching"],
         "summary": sessions.summary(listing),
+        "in_short": sessions.usage(listing),
         "refusals": sessions.refusals(listing, asked["limit"]),
         "msg": sessions.in_words(listing, params["idle_for"]),
     }
@@ -162,7 +163,7 @@ def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[s
     if left and not check_mode:
         raise Failure(f"{sessions.counted(left)} of those that were to end still match.")
     said = "none left" if not left else "not done in a dry run"
-    return {"changed": False, "summary": sessions.summary(listing), "msg": said}
+    return {"changed": False, "summary": sessions.summary(listing), "in_short": sessions.usage(listing), "msg": said}
 
 
 def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:

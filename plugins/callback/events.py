@@ -1,0 +1,30 @@
+# GNU General Public License v3.0 or later (see LICENSE)
+"""ansible-runner's own callback, without an event for the start of each task on each host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: events
+type: stdout
+short_description: The events that irctl follows
+description:
+  - ansible-runner's C(awx_display) without C(runner_on_start), which over many hosts costs as much as the work itself.
+    Hosts go from task to task together, so that the start of a task tells the same.
+extends_documentation_fragment:
+  - default_callback
+requirements:
+  - Set by irctl in the process that it starts.
+"""
+
+from typing import Any
+
+from ansible_runner.display_callback.callback import awx_display
+
+
+class CallbackModule(awx_display.CallbackModule):
+    """Everything but the start of each task on each host."""
+
+    CALLBACK_NAME = "irctl.runbooks.events"
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        self._host_start[host.get_name()] = awx_display.current_time()
