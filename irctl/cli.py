@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -95,23 +96,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def worded(error: click.ClickException) -> str:
     """Click's complaint as `--option: why (got '...')`."""
-    from irctl.errors import invalid
+    from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
     from irctl.options import flag_of
 
     if isinstance(error, click.NoSuchOption):
         near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
-        return f"{error.option_name}: no such option.{near}"
+        return f"{printable(error.option_name, 80)}: no such option.{near}"
     if isinstance(error, click.MissingParameter):
         example = {"--host": ", such as --host prod"}.get(flag_of(error.param), "")
         return f"{flag_of(error.param)}: it must be given{example}"
     if isinstance(error, click.BadParameter):
-        return f"{flag_of(error.param)}: {' '.join(error.message.split())}"
-    said = " ".join(error.format_message().split())
-    return str(invalid("command", said, "")).replace(" (got '')", "") if not said.startswith("-") else said
+        return f"{flag_of(error.param)}: {printable(' '.join(error.message.split()), 200)}"
+    said = printable(" ".join(error.format_message().split()), 200)
+    return said if said.startswith("-") else f"command: {said}"
 
 
 def _say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
     """One line on standard error, and with --json the envelope of an order that did not run."""
+    if "_IRCTL_COMPLETE" in os.environ:  # a shell asks for completions; it can do nothing with complaints
+        return code
     click.echo(f"error: {message}", err=True)
     if "--json" in given:
         import json

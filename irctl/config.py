@@ -103,7 +103,7 @@ def _read(path: Path, origin: str) -> dict[str, Any]:
         written = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Invalid(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
-    unknown = sorted(set(written) - set(KEYS)) if isinstance(written, dict) else ["(not a mapping)"]
+    unknown = sorted(map(str, set(written) - set(KEYS))) if isinstance(written, dict) else ["(not a mapping)"]
     if unknown:
         raise Invalid(f"{path}: unknown setting {unknown[0]}; known are {', '.join(KEYS)}")
     return dict(written)

@@ -59,8 +59,9 @@ def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[
 
     SIGINT, SIGTERM, SIGHUP and the time limit kill every process of the run at once; End.interrupted then says which.
     """
-    private = private_folder(job.run)
+    private, sockets = folders(job.run)
     private.mkdir(mode=0o700)
+    sockets.mkdir(mode=0o700)
     try:
         _prepare(private, job)
         end = _run(private, job, gate, watch)
@@ -68,12 +69,17 @@ def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[
             end.reports = json.loads((private / "reports.json").read_bytes())
         return end
     finally:
-        shutil.rmtree(private, ignore_errors=True)
+        for folder in (private, sockets):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def private_folder(run: str) -> Path:
-    """Where the run of this id keeps what only its processes may read; gone when it ends."""
-    return Path(tempfile.gettempdir()) / f"irctl-{run}"
+def folders(run: str) -> tuple[Path, Path]:
+    """Where the run of this id keeps what only its processes may read, and its ssh sockets; both are gone when it ends.
+
+    A socket's path has at most 108 bytes, whatever TMPDIR says. Each run has masters of its own, because a master that
+    another run opened would carry this one past the check of the host's key.
+    """
+    return Path(tempfile.gettempdir()) / f"irctl-{run}", Path("/tmp") / f"irctl-ssh-{run[-6:]}"
 
 
 def unsafe(value: Any) -> Any:
@@ -117,7 +123,7 @@ def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch:
         return False  # the record keeps its own, smaller account
 
     adopt_orphans()
-    with _minimal_environment(private), _cut_short_by_signals(end, job.timeout), keeper:
+    with _minimal_environment(*folders(job.run)), _cut_short_by_signals(end, job.timeout), keeper:
         try:
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
@@ -156,7 +162,7 @@ def _insist_on_written_events(runner: Any) -> None:
 
 
 @contextmanager
-def _minimal_environment(private: Path) -> Iterator[None]:
+def _minimal_environment(private: Path, sockets: Path) -> Iterator[None]:
     """ansible-runner hands on, and writes down, the environment it finds; so let it find little."""
     before = dict(os.environ)
     os.environ.clear()
@@ -166,6 +172,7 @@ def _minimal_environment(private: Path) -> Iterator[None]:
         ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(private / "collections"), str(COLLECTIONS.parent)]),
         ANSIBLE_HOME=str(private / "home"),
         ANSIBLE_HOST_KEY_CHECKING="True",
+        ANSIBLE_SSH_CONTROL_PATH_DIR=str(sockets),
     )
     try:
         yield

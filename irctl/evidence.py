@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from irctl.errors import EvidenceError
 from irctl.journal import canonical, utc
 
 MANIFEST = "manifest.json"
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{6}", re.ASCII)
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 SCHEMA = "irctl/manifest/1"
 
 
@@ -63,7 +66,7 @@ def manifest(folder: Path) -> tuple[dict[str, Any], str]:
         content = path.read_bytes()
         found = json.loads(content, object_pairs_hook=_no_twice)
         files = found["files"]
-        sound = found["schema"] == SCHEMA and all(isinstance(found[key], str) for key in ("run", "sealed"))
+        sound = found["schema"] == SCHEMA and bool(RUN_ID.fullmatch(found["run"]) and _TIME.fullmatch(found["sealed"]))
         sound = sound and all(_inside(name) and len(bytes.fromhex(about["sha256"])) == 32 for name, about in files.items())
     except FileNotFoundError:
         raise EvidenceError(f"{folder} is not sealed: it has no {MANIFEST}") from None

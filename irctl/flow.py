@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl import engine, errors, journal, locks, plan, results, runs
+from irctl import engine, errors, journal, locks, parameters, plan, results, runs
 from irctl.catalog import Remediation, nearest
 from irctl.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError, NoTarget
@@ -64,7 +64,7 @@ class _Run:
 
     def __init__(self, order: Order, settings: Settings, show: Callable[[str, Any], None]) -> None:
         self.order, self.show = order, show
-        self.folder = runs.Folder(settings.home_path, runs.new_id(order.found.role.replace("_", "-")))
+        self.folder = runs.Folder(settings.home_path, runs.new_id(_title(order).replace(" ", "-")))
         self.account = results.Account(self._step)
         self.outcome = Outcome("indeterminate", errors.INDETERMINATE, run=self.folder.run, folder=str(self.folder.path))
         self._since = time.monotonic()
@@ -92,6 +92,7 @@ class _Run:
     def gate(self, asked: dict[str, Any]) -> None:
         """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
         hosts = _targets(asked)
+        parameters.check_inventory(self.order.found.options, hosts)
         self.outcome.plan = plan.plan(self.order.found, hosts, self.order.given)
         self.outcome.plan_hash = plan.hash_of(self.outcome.plan)
         home, service = self.folder.home, self.order.found.about["service"]
@@ -137,9 +138,15 @@ class _Run:
     def _document(self, hosts: Mapping[str, Any]) -> dict[str, Any]:
         """run.json: what is about to be done, written before it is."""
         order = self.order
-        head = {"schema": "irctl/begun/1", "run": self.folder.run, "remediation": order.found.name, "incident": order.incident}
+        head = {"schema": "irctl/begun/1", "run": self.folder.run, "remediation": _title(order), "incident": order.incident}
         more = {"check": order.check, "plan_hash": self.outcome.plan_hash, "started": self.outcome.started, "hosts": hosts}
         return head | more | {"plan": self.outcome.plan, "diagnose": order.found.about.get("diagnose", "")}
+
+
+def _title(order: Order) -> str:
+    """'db-connections', 'diagnose postgres', or for another entry point 'db-connections fault'."""
+    name = order.found.role.replace("_", "-", 1).replace("diagnose-", "diagnose ").replace("_", "-")
+    return name if order.entry_point == "main" else f"{name} {order.entry_point}"
 
 
 def _targets(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +171,7 @@ def envelope(order: Order, done: Outcome) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "run": done.run,
-        "remediation": order.found.name,
+        "remediation": _title(order),
         "incident": order.incident or None,
         "check": order.check,
         "outcome": done.outcome,
@@ -183,7 +190,8 @@ def close_killed(home: Path) -> list[str]:
     for folder, held in runs.killed(home):
         try:
             said.append(_close_killed(folder))
-            shutil.rmtree(engine.private_folder(folder.run), ignore_errors=True)
+            for left in engine.folders(folder.run):
+                shutil.rmtree(left, ignore_errors=True)
         finally:
             locks.release([held])
     return said

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from irctl import parameters
 from irctl.catalog import Option
 from irctl.errors import Invalid, invalid
 
@@ -64,9 +65,11 @@ def timeout(text: str) -> int:
 def click_option(option: Option) -> click.Option:
     """Make the click option for one parameter of a remediation."""
     many = option.type == "list"
-    kind: click.ParamType[Any] = click.Choice(option.choices) if option.choices else Value(_metavar(option), _check(option))
+    kind: click.ParamType[Any] = (
+        click.Choice(option.choices) if option.choices else Value(_metavar(option), lambda text: parameters.check(option, text))
+    )
     if many:
-        kind = Value(_metavar(option), _many(_check(option)))
+        kind = Value(_metavar(option), _many(lambda text: parameters.check(option, text)))
     return click.Option(
         [option.flag],
         type=click.BOOL if option.type == "bool" else kind,
@@ -92,32 +95,6 @@ def _help(option: Option) -> str:
     if example is not None:
         lines.append(f"Example: {option.flag} {example}")
     return " ".join(lines)
-
-
-def _check(option: Option) -> Callable[[str], Any]:
-    if option.kind == "duration":
-        return lambda text: _duration(text, option)
-    if option.type == "int":
-        return lambda text: _number(text, option)
-    return values.name
-
-
-def _duration(text: str, option: Option) -> str:
-    length = values.seconds(text)
-    if option.minimum and length < values.seconds(option.minimum):
-        raise ValueError(f"at least {option.minimum}")
-    if option.maximum and length > values.seconds(option.maximum):
-        raise ValueError(f"at most {option.maximum}")
-    return text
-
-
-def _number(text: str, option: Option) -> int:
-    number = values.whole(text)
-    if option.minimum is not None and number < option.minimum:
-        raise ValueError(f"at least {option.minimum}")
-    if option.maximum is not None and number > option.maximum:
-        raise ValueError(f"at most {option.maximum}")
-    return number
 
 
 def _many(check: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -7,6 +7,7 @@ hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -57,6 +58,8 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
 
 def main() -> None:
     die_with_parent()
+    gc.disable()  # this process is short, and a collection in a fork copies the memory that it shares
+    os.register_at_fork(before=gc.freeze)
     os.environ["ANSIBLE_STDOUT_CALLBACK"] = "irctl.runbooks.events"  # extends the one that ansible-runner has set
     code: Any = 1
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import flow
 from irctl import runs as folders
 from irctl.catalog import Option, Remediation
@@ -42,8 +43,8 @@ def run(order: Order, done: Outcome, *, as_json: bool) -> None:
         as_object(flow.envelope(order, done))
         return
     table([name, _outcome(host.outcome, check=order.check), host.reason] for name, host in done.hosts.items())
-    undo = "" if order.check or done.outcome not in ("changed", "partial") else " · cannot be undone"
-    undo = "" if order.found.about.get("reversible", True) else undo
+    final = order.entry_point == "main" and not order.check and not order.found.about.get("reversible", True)
+    undo = " · cannot be undone" if final and done.outcome in ("changed", "partial") else ""
     click.echo(f"{done.seconds:.1f} s · record: {done.folder} (sealed){undo}")
     if done.outcome == "indeterminate" and (look := order.found.about.get("diagnose")):
         click.echo(f"Its hosts may have been changed. Look: irctl diagnose {look} --host {order.names[0]}")
@@ -161,14 +162,16 @@ def one_run(folder: folders.Folder, *, as_json: bool) -> None:
 
 def verified(folder: Path, about: Mapping[str, Any], found: Sequence[Difference], *, anchored: bool, as_json: bool) -> None:
     if as_json:
-        rows = [{"kind": one.kind, "name": one.name} for one in found]
+        rows = [{"kind": one.kind, "name": one.name.encode("utf-8", "backslashreplace").decode()} for one in found]
         head = {"schema": "irctl/verification/1", "run": about["run"], "sealed": about["sealed"], "intact": not found}
         as_object(head | {"anchored": anchored, "differences": rows})
         return
     for one in found:
-        click.echo(click.style(f"{one.kind:<8} {folder / one.name}".replace("\n", "?"), fg="red"))
+        click.echo(click.style(f"{one.kind:<8} {printable(folder / one.name)}", fg="red"))
     if found:
-        click.echo(f"{about['run']} is NOT as it was sealed at {about['sealed']}: {len(found)} differences")
+        click.echo(
+            f"{about['run']} is NOT as it was sealed at {about['sealed']}: {len(found)} difference{'s' if len(found) > 1 else ''}"
+        )
         return
     where = "and the journal knows this manifest" if anchored else "no journal here knows it: UNANCHORED"
     click.echo(f"{about['run']} is as it was sealed at {about['sealed']}: {len(about['files'])} files match, {where}")

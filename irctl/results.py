@@ -78,13 +78,20 @@ class Account:
         if status == "failed" and not data.get("ignore_errors"):
             self.failed.setdefault(host, said)
         if status == "unreachable":
-            self.unreachable.setdefault(host, said)
+            self.unreachable.setdefault(host, _plain(said))
         if phase:
             self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, said))
 
     def last(self, host: str) -> str:
         """The last phase that a host was seen in: the one under way, unless the host had stopped before."""
         return self.phase.get(host, "") if host in {*self.failed, *self.unreachable} else self._now
+
+
+def _plain(said: str) -> str:
+    """What ssh says of a host's key, without its banner."""
+    if "IDENTIFICATION HAS CHANGED" in said:
+        return "The host's ssh key is not the one in known_hosts, so nobody was logged in. Ask its owner before you accept it."
+    return said
 
 
 def _phase(task: str) -> str:

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 from irctl import evidence, journal, locks
 from irctl.errors import EvidenceError, Invalid, invalid
+from irctl.evidence import RUN_ID
 
-RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{6}", re.ASCII)
 ROOM = 32 << 20  # bytes that must be free before a run begins
 RESERVE = 1 << 20  # bytes kept back for the end of the record, should the disk fill up meanwhile
 
@@ -108,7 +108,7 @@ def finish(folder: Folder, result: dict[str, Any]) -> None:
 
 def killed(home: Path) -> Iterator[tuple[Folder, int]]:
     """The runs whose process is gone without having closed them, each with its marker's lock held for the caller."""
-    for marker in sorted((home / "open").glob("*")):
+    for marker in _inside(home / "open"):
         if RUN_ID.fullmatch(marker.name) and (held := locks.hold(marker)) is not None:
             if marker.exists():
                 yield Folder(home, marker.name), held
@@ -116,9 +116,18 @@ def killed(home: Path) -> Iterator[tuple[Folder, int]]:
                 os.close(held)
 
 
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EvidenceError(f"{folder} cannot be read: {error.strerror}") from None
+
+
 def listed(home: Path) -> list[Folder]:
     """All runs of a home, newest first."""
-    found = [Folder(home, path.name) for path in (home / "runs").glob("*") if RUN_ID.fullmatch(path.name)]
+    found = [Folder(home, path.name) for path in _inside(home / "runs") if RUN_ID.fullmatch(path.name)]
     return sorted(found, key=lambda folder: folder.run, reverse=True)
 
 

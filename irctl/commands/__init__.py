@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from irctl import config
+from irctl.errors import invalid
 
 GLOBALS = ("inventory", "home", "json", "verbose")
 
@@ -22,6 +23,8 @@ def root_of(ctx: click.Context) -> dict[str, Any]:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value == "":
+        raise invalid(f"--{param.name}", "must not be empty", "")
     if value not in (None, False, 0) and param.name:
         root_of(ctx)[param.name] = value
 

@@ -19,7 +19,7 @@ command = Group(name="evidence", help="Check the sealed record of a run.", epilo
 def verify(ctx: click.Context, what: str) -> int:
     """Name what was changed, missing or added in a run's folder since it was sealed. PATH may be a copy anywhere."""
     home = settings_of(ctx).home_path
-    folder = Path(what) if Path(what).is_dir() else runs.find(home, what).path
+    folder = Path(what) if _is_folder(what) else runs.find(home, what).path
     about, digest = evidence.manifest(folder)
     found = evidence.differences(folder)
     sealed = _journalled(home, about["run"])
@@ -27,6 +27,13 @@ def verify(ctx: click.Context, what: str) -> int:
         found.append(evidence.Difference("changed", f"{evidence.MANIFEST} (the journal knows another)"))
     render.verified(folder, about, found, anchored=bool(sealed), as_json=wants_json(ctx))
     return EVIDENCE if found else DONE
+
+
+def _is_folder(what: str) -> bool:
+    try:
+        return bool(what) and Path(what).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def _journalled(home: Path, run: str) -> str:

@@ -35,7 +35,8 @@ short AS (
   FROM client c)
 SELECT json_build_object('server', ({SERVER}),
   'states', (SELECT coalesce(json_object_agg(coalesce(state, 'unknown'),
-     json_build_object('count', n, 'oldest_seconds', oldest)), '{{}}') FROM (SELECT state, count(*) AS n, round(max(state_age)) AS oldest FROM client GROUP BY state) s),
+     json_build_object('count', n, 'oldest_seconds', oldest)), '{{}}')
+     FROM (SELECT state, count(*) AS n, round(max(state_age)) AS oldest FROM client GROUP BY state) s),
   'in_transaction', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short
      WHERE state LIKE 'idle in transaction%' ORDER BY state_change LIMIT {SHOWN}) s),
   'long', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short, given

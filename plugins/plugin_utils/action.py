@@ -5,8 +5,10 @@ work in run(params, check_mode) and its parameters in ARGUMENTS.
 
 The argument `variables` names a variable of the role that maps other arguments to the variables that hold them, such as
 {host: postgres_host}; one that is not set, or empty, leaves its argument unset. A name costs nothing, where a template is
-compiled anew for every host in every task: over a hundred hosts that was most of the time. What run() returns as `evidence` ({name: text}) is kept on
-the controller as 0600 files and leaves the result, so that it is never registered, logged or cut by a size limit.
+compiled anew for every host in every task: over a hundred hosts that was most of the time.
+
+What run() returns as `evidence` ({name: text}) is kept on the controller as 0600 files and leaves the result, so that it is
+never registered, logged or cut by a size limit.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Evide
 
 def in_process(module: ModuleType) -> type[ActionBase]:
     """Make the ActionModule class for a module that has ARGUMENTS and run()."""
+
+    validator = ArgumentSpecValidator(module.ARGUMENTS)  # once, before the forks
 
     class ActionModule(ActionBase):
         _supports_check_mode = True
@@ -52,7 +56,7 @@ def in_process(module: ModuleType) -> type[ActionBase]:
                 if result.pop("unanswered", False):
                     raise AnsibleConnectionFailure(result["msg"])
                 return result
-            checked = ArgumentSpecValidator(module.ARGUMENTS).validate(arguments)
+            checked = validator.validate(arguments)
             if checked.error_messages:
                 raise AnsibleActionFail("; ".join(checked.error_messages))
             try:

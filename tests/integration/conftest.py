@@ -30,10 +30,12 @@ class Collection:
         folder = self.root / "roles" / name
         for part in ("tasks", "meta", "defaults"):
             (folder / part).mkdir(parents=True)
-        tasks = [self._task(phase, steps.get(phase.lower(), "ansible.builtin.set_fact: {nothing: done}")) for phase in PHASES]
-        done = {"run_changed": True, "run_reason": "done", "run_before": {}, "run_after": {}}
-        tasks.append({"name": "Report | Done", **self._shared("done"), "vars": done})
-        block = [{"name": "All", "block": tasks, "rescue": [{"name": "Report | Why it stopped", **self._shared("stopped")}]}]
+        nothing = "ansible.builtin.set_fact: {nothing: done}\nchanged_when: true"
+        tasks = [self._task(phase, steps.get(phase.lower(), nothing)) for phase in PHASES]
+        tasks.append({"name": "Report | Done", "irctl.runbooks.report": {"change": "__done_change"}, "run_once": True})
+        stopped = {"name": "irctl.runbooks.run", "tasks_from": "stopped", "rolespec_validate": False}
+        rescue = {"name": "Report | Why it stopped", "ansible.builtin.import_role": stopped}
+        block = [{"name": "All", "block": tasks, "rescue": [rescue]}]
         (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, sort_keys=False))
         spec = {"short_description": name, "options": options or {}}
         (folder / "meta" / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": {"main": spec}}))
@@ -45,10 +47,7 @@ class Collection:
 
     def _task(self, phase: str, text: str) -> dict[str, object]:
         task: dict[str, object] = yaml.safe_load(textwrap.dedent(text))
-        return {"name": f"{phase} | A step", **task}
-
-    def _shared(self, part: str) -> dict[str, object]:
-        return {"ansible.builtin.import_role": {"name": "irctl.runbooks.run", "tasks_from": part, "rolespec_validate": False}}
+        return {"name": f"{phase} | A step", **task, "register": f"__done_{phase.lower()}"}
 
 
 @pytest.fixture

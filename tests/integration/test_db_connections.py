@@ -61,7 +61,7 @@ def test_an_idle_transaction_ends_only_when_asked_for(irctl: Irctl, sessions: Se
     sessions.grow_old()
     assert irctl.mend().json["outcome"] == "unchanged"
     assert sessions.alive(holder) == 1
-    assert irctl.mend("--idle-in-transaction-for", "5s").host()["reason"].startswith("1 sessions ended")
+    assert irctl.mend("--idle-in-transaction-for", "5s").host()["reason"].startswith("1 session ended")
     assert sessions.alive(holder) == 0
 
 
@@ -133,7 +133,7 @@ def test_a_session_that_wakes_up_after_it_was_listed_is_spared(server: Postgres,
     sessions.grow_old()
     where = {"host": "127.0.0.1", "port": server.port, "user": "ops", "dbname": "postgres", "passfile": str(server.passfile)}
     which = {"idle_for": "5s", "idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}
-    params = {**where, **which, "protected_users": [], "protected_applications": [], "limit": 100, "among": []}
+    params = {**where, **which, "protected_users": [], "protected_applications": [], "limit": 100, "among": None}
     listed = pg_sessions.run({**params, "state": "listed"}, False)["matching"]
     woken.execute("SELECT 1")
     reused = [[pid, started + 1] for pid, started in listed]

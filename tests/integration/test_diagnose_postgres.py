@@ -82,7 +82,7 @@ def test_values_in_statements_are_not_shown(irctl: Irctl, sessions: Sessions) ->
     time.sleep(1.5)
     done = irctl("diagnose", "postgres", "--host", "lab", "--long-for", "1s")
     work.join()
-    assert "SELECT pg_sleep(?), ?, ?" in done.out
+    assert "SELECT pg_sleep(?), …" in done.out
     assert "jane" not in done.out
     assert b"jane" not in b"".join(path.read_bytes() for path in irctl.home.rglob("*") if path.is_file())
 

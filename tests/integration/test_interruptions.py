@@ -64,9 +64,7 @@ def test_the_time_limit_does_the_same(slow: Collection, tmp_path: Path) -> None:
     assert at_work(tmp_path) == []
 
 
-def test_after_kill_9_nobody_works_and_the_next_command_tells_the_truth(
-    slow: Collection, tmp_path: Path, wait_until: Wait
-) -> None:
+def test_after_kill_9_nobody_works_and_the_next_command_tells_the_truth(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
     process = start(slow, wait_until, tmp_path)
     process.kill()
     process.wait()
@@ -97,9 +95,7 @@ def test_killed_at_any_moment_it_is_never_called_a_success(slow: Collection, tmp
     assert not (tmp_path / "finished").exists()
 
 
-def test_a_second_run_on_a_host_is_turned_away_within_two_seconds(
-    slow: Collection, tmp_path: Path, wait_until: Wait
-) -> None:
+def test_a_second_run_on_a_host_is_turned_away_within_two_seconds(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
     process = start(slow, wait_until, tmp_path)
     since = time.monotonic()
     second = slow.irctl("remediate", "slow", "--host", "here", "--json")
