@@ -36,17 +36,17 @@ seen AS (
 judged AS (
   SELECT s.*, CASE
     WHEN s.backend_type IS DISTINCT FROM 'client backend' THEN 'not a client'
-    WHEN (jsonb_array_length(p->'databases') > 0 AND NOT p->'databases' ? s.datname)
-      OR (jsonb_array_length(p->'users') > 0 AND NOT p->'users' ? s.usename)
-      OR (jsonb_array_length(p->'applications') > 0 AND NOT p->'applications' ? s.application_name) THEN 'not asked for'
+    WHEN (jsonb_array_length(p->'databases') > 0 AND (p->'databases' ? s.datname) IS NOT TRUE)
+      OR (jsonb_array_length(p->'users') > 0 AND (p->'users' ? s.usename) IS NOT TRUE)
+      OR (jsonb_array_length(p->'applications') > 0 AND (p->'applications' ? s.application_name) IS NOT TRUE) THEN 'not asked for'
     WHEN s.state = 'idle' AND s.age < idle_for THEN 'recent'
     WHEN s.state LIKE 'idle in transaction%' AND coalesce(s.age < idle_in_transaction_for, true) THEN 'in transaction'
     WHEN s.state NOT LIKE 'idle%' OR s.state IS NULL THEN 'at work'
-    WHEN (SELECT rolsuper FROM pg_roles r WHERE r.oid = s.usesysid) IS NOT FALSE THEN 'superuser'
+    WHEN s.usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE NOT rolsuper)::oid[]) IS NOT TRUE THEN 'superuser'
     WHEN protected_users <> '' AND s.usename ~ protected_users THEN 'protected'
     WHEN protected_applications <> '' AND s.application_name ~ protected_applications THEN 'protected'
     WHEN s.query ~* '(^|;|\*/|\n)\s*listen\s' THEN 'listening'
-    WHEN EXISTS (SELECT FROM pg_locks l WHERE l.pid = s.pid AND l.locktype = 'advisory' AND l.granted) THEN 'advisory lock'
+    WHEN s.pid = ANY((SELECT array_agg(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted)::int[]) THEN 'advisory lock'
     ELSE 'end' END AS verdict
   FROM seen s, asked),
 named AS (SELECT (pair->>0)::int AS pid, (pair->>1)::bigint AS started FROM given, jsonb_array_elements(p->'among') pair)
@@ -77,12 +77,12 @@ LISTED = (
 
 DESCRIBED = (
     _JUDGED
-    + """
+    + """, locks AS MATERIALIZED (SELECT pid, count(*) AS held FROM pg_locks WHERE granted GROUP BY pid)
 SELECT coalesce(json_agg(json_build_object('pid', pid, 'backend_start_us', started, 'database', datname, 'user', usename,
   'application', application_name, 'client', client_addr, 'state', state, 'idle_seconds', round(age), 'verdict', verdict,
   'in_transaction_since', xact_start, 'last_statement', query,
-  'locks', (SELECT count(*) FROM pg_locks l WHERE l.pid = judged.pid AND l.granted)) ORDER BY verdict, state_change), '[]')
-FROM judged WHERE verdict IN ('superuser', 'protected', 'listening', 'advisory lock')
+  'locks', coalesce(locks.held, 0)) ORDER BY verdict, state_change), '[]')
+FROM judged LEFT JOIN locks USING (pid) WHERE verdict IN ('superuser', 'protected', 'listening', 'advisory lock')
    OR (pid, started) IN (SELECT pid, started FROM named)
 """
 )

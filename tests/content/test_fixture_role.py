@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import Irctl, write_inventory
 
@@ -54,12 +55,9 @@ FILES = {
                 mode: "0600"
               register: __write_motd
             - name: Report | What changed
-              ansible.builtin.import_role:
-                name: irctl.runbooks.run
-                tasks_from: done
-              vars:
-                run_changed: "{{ __write_motd is changed }}"
-                run_reason: "{{ write_motd_text }}"
+              irctl.runbooks.report:
+                change: __write_motd
+              run_once: true
           rescue:
             - name: Report | Why it stopped
               ansible.builtin.import_role:
@@ -76,7 +74,10 @@ def acme(tmp_path: Path) -> Irctl:
     for name, text in FILES.items():
         (content / name).parent.mkdir(parents=True, exist_ok=True)
         (content / name).write_text(textwrap.dedent(text))
-    inventory = write_inventory(tmp_path, {"here": {"ansible_connection": "local", "motd_folder": str(tmp_path)}})
+    (tmp_path / "there").mkdir()
+    here = {"ansible_connection": "local", "motd_folder": str(tmp_path)}
+    there = {**here, "motd_folder": str(tmp_path / "there")}
+    inventory = write_inventory(tmp_path, {"here": here, "there": there})
     return Irctl(tmp_path / "home", inventory, {"IRCTL_CONTENT": str(content), "COLUMNS": "110"})
 
 
@@ -115,7 +116,27 @@ def test_a_dry_run_of_it_changes_nothing(acme: Irctl, tmp_path: Path) -> None:
 
 def test_its_guard_refuses(acme: Irctl, tmp_path: Path) -> None:
     tree = tmp_path / "hosts.yml"
-    tree.write_text(tree.read_text().replace("motd_folder:", 'write_motd_text: ""\n      motd_folder:'))
+    tree.write_text(tree.read_text().replace("motd_folder:", 'write_motd_text: ""\n      motd_folder:', 1))
     done = acme("remediate", "write-motd", "--host", "here", "--json")
     assert (done.code, done.json["outcome"]) == (5, "refused"), done.out
     assert not (tmp_path / "motd").exists()
+
+
+def test_each_host_has_its_own_report(acme: Irctl, tmp_path: Path) -> None:
+    (tmp_path / "there" / "motd").write_text("closed")
+    (tmp_path / "there" / "motd").chmod(0o600)
+    done = acme("remediate", "write-motd", "--host", "here", "--host", "there", "--text", "closed", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "changed"), done
+    assert [done.host(name)["outcome"] for name in ("here", "there")] == ["changed", "unchanged"]
+
+
+@pytest.mark.parametrize(("refuses", "acts"), [("here", "there"), ("there", "here")])
+def test_a_host_that_its_guard_refuses_does_not_hold_up_the_other(acme: Irctl, tmp_path: Path, refuses: str, acts: str) -> None:
+    tree = yaml.safe_load(acme.inventory.read_text())
+    tree["all"]["hosts"][refuses]["write_motd_text"] = ""
+    acme.inventory.write_text(yaml.safe_dump(tree))
+    done = acme("remediate", "write-motd", "--host", "here", "--host", "there", "--json")
+    assert (done.code, done.json["outcome"]) == (3, "partial"), done
+    assert (done.host(refuses)["outcome"], done.host(acts)["outcome"]) == ("refused", "changed")
+    folders = {"here": tmp_path, "there": tmp_path / "there"}
+    assert ((folders[refuses] / "motd").exists(), (folders[acts] / "motd").read_text()) == (False, "hello")

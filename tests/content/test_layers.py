@@ -11,7 +11,7 @@ from tests.content.conftest import ROOT
 LAYERS = (
     {"__main__", "cli", "commands", "options"},
     {"render", "progress", "flow", "doctor", "lab"},
-    {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "playbook"},
+    {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "parameters", "playbook"},
     {"catalog", "config", "content", "errors", "processes"},
 )
 CLICK = {"cli", "commands", "options", "render", "progress"}
@@ -64,6 +64,8 @@ def test_click_stays_where_people_are_talked_to() -> None:
 
 def test_ansible_runner_is_imported_by_the_engine_only() -> None:
     assert users_of("ansible_runner") == {"engine"}
+    plugins = {path for path in (ROOT / "plugins").rglob("*.py") if any(one.startswith("ansible_runner") for one in imported(path))}
+    assert plugins == {ROOT / "plugins" / "callback" / "events.py"}, "it extends the one that the engine's runner sets"
 
 
 def test_ansible_is_imported_by_the_playbook_process_only() -> None:

@@ -9,11 +9,17 @@ from typing import Any
 import yaml
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import sessions, values
-from tests.content.conftest import ROLES, ROOT, Role, flat, read
+from ansible_collections.irctl.runbooks.plugins.plugin_utils.report import PARTS
+from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
 SHARED = ("postgres_", "irctl_", "run_")
 PLUGINS = "ansible_collections.irctl.runbooks.plugins"
-MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
+MODULES = {
+    path.stem: importlib.import_module(f"{PLUGINS}.modules.{path.stem}") for path in (ROOT / "plugins" / "modules").glob("[!_]*.py")
+}
+WORKERS = {name: module for name, module in MODULES.items() if hasattr(module, "ARGUMENTS")}
+ACTIONS_ONLY = {name: module for name, module in MODULES.items() if name not in WORKERS}
+KEYS = ("type", "elements", "default", "choices", "required")
 
 
 def test_the_defaults_of_the_specs_and_of_the_role_are_the_same_both_ways(role: Role) -> None:
@@ -97,25 +103,66 @@ def test_the_shortest_idle_time_is_the_floor_of_the_statements() -> None:
 
 def test_every_module_has_an_action_of_three_lines_and_every_action_a_module() -> None:
     actions = {path.stem: path.read_text() for path in (ROOT / "plugins" / "action").glob("[!_]*.py")}
-    assert sorted(actions) == MODULES
-    for name, text in actions.items():
-        assert [line for line in text.splitlines() if line.strip()] == [
+    assert set(actions) == set(MODULES)
+    for name in WORKERS:
+        assert [line for line in actions[name].splitlines() if line.strip()] == [
             f"from {PLUGINS}.modules import {name}",
             f"from {PLUGINS}.plugin_utils.action import in_process",
             f"ActionModule = in_process({name})",
         ]
 
 
+def test_what_is_an_action_only_hands_on_its_class_and_has_nothing_to_ship() -> None:
+    assert set(ACTIONS_ONLY) == {"report"}
+    for name, module in ACTIONS_ONLY.items():
+        text = (ROOT / "plugins" / "action" / f"{name}.py").read_text()
+        assert [line for line in text.splitlines() if line.strip()] == [
+            f"from {PLUGINS}.plugin_utils.{name} import ActionModule",
+            '__all__ = ["ActionModule"]',
+        ]
+        assert not {"run", "main"} & set(vars(module)), "its file only documents"
+
+
+def documented(name: str) -> dict[str, Any]:
+    """What a module says of itself, once that is whole."""
+    about: dict[str, Any] = yaml.safe_load(MODULES[name].DOCUMENTATION)
+    assert about["module"] == name
+    assert all(option["description"] for option in about["options"].values())
+    assert yaml.safe_load(MODULES[name].EXAMPLES)
+    return about
+
+
 def test_the_arguments_of_every_module_are_those_that_it_documents() -> None:
-    for name in MODULES:
-        module = importlib.import_module(f"{PLUGINS}.modules.{name}")
-        documented = yaml.safe_load(module.DOCUMENTATION)
-        assert documented["module"] == name
-        keys = ("type", "elements", "default", "choices", "required")
-        said = {option: {key: about[key] for key in keys if key in about} for option, about in documented["options"].items()}
-        taken = {option: {key: about[key] for key in keys if key in about} for option, about in module.ARGUMENTS.items()}
+    for name, module in WORKERS.items():
+        about = documented(name)
+        said = {option: {key: what[key] for key in KEYS if key in what} for option, what in about["options"].items()}
+        taken = {option: {key: what[key] for key in KEYS if key in what} for option, what in module.ARGUMENTS.items()}
         assert said == taken, name
-        assert all(about["description"] for about in documented["options"].values())
-        assert yaml.safe_load(module.EXAMPLES)
         assert yaml.safe_load(module.RETURN)
-        assert "Own module, because" in " ".join(documented["description"]), "a module of our own says why there is one"
+        assert "Own module, because" in " ".join(about["description"]), "a module of our own says why there is one"
+
+
+def test_the_arguments_of_the_report_are_the_names_of_variables_as_it_documents() -> None:
+    assert set(documented("report")["options"]) == set(PARTS)
+    for option in documented("report")["options"].values():
+        assert set(option) == {"description", "type"}
+        assert option["type"] == "str"
+
+
+def test_what_a_role_hands_to_a_module_by_name_are_its_own_variables_and_the_modules_arguments(role: Role) -> None:
+    held = read(role.folder / "vars" / "main.yml")
+    used = set()
+    for path in role.task_files:
+        [whole] = role.tasks(path.stem)
+        shared = whole.get("module_defaults", {})
+        for task in flat([whole]):
+            for name in WORKERS:
+                if (given := task.get(PREFIX + name)) is not None:
+                    given = {**shared.get(PREFIX + name, {}), **given}
+                    holders = held[given.pop("variables")]
+                    used.update(holders.values())
+                    known = WORKERS[name].ARGUMENTS
+                    assert set(holders) <= set(known), f"{path.name}: {task['name']}"
+                    assert set(given) <= set(known), f"{path.name}: {task['name']}"
+                    assert {option for option, about in known.items() if about.get("required")} <= {*holders, *given}
+    assert used == set(role.options), "an option that reaches no module does nothing"

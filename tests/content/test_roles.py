@@ -9,11 +9,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from ansible_collections.irctl.runbooks.plugins.plugin_utils.report import PARTS
 from irctl.results import PHASES
 from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
 SENTENCE = re.compile(rf"({'|'.join(PHASES)}) \| [A-Z].*[^.\s]")
+PHASE_OF = {"before": "Gather", "change": "Change", "after": "Verify", "evidence": "Capture"}
 LONGEST = 80  # lines of a task file
+REPORT = f"{PREFIX}report"
 ALLOWED = {"name", "hosts", "gather_facts", "tasks"}
 
 
@@ -37,10 +40,13 @@ def test_the_playbook_is_one_play_with_the_one_role_and_no_logic(role: Role) -> 
     assert play["gather_facts"] is False
     [task] = play["tasks"]
     assert set(task) == {"name", "ansible.builtin.import_role"}
-    assert task["ansible.builtin.import_role"] == {
-        "name": PREFIX + role.name,
-        "tasks_from": "{{ irctl_entry_point | default('main') }}",
-    }
+    carried_out = {"name": PREFIX + role.name, "tasks_from": "{{ irctl_entry_point | default('main') }}"}
+    assert task["ansible.builtin.import_role"] in (carried_out, {**carried_out, "rolespec_validate": False})
+
+
+def test_a_playbook_that_leaves_out_the_check_of_the_roles_arguments_says_why(role: Role) -> None:
+    lines = (ROOT / "playbooks" / f"{role.name}.yml").read_text().splitlines()
+    assert all(re.search(r"rolespec_validate: false # \w.{20,}", line) for line in lines if "rolespec_validate" in line)
 
 
 def test_every_playbook_has_its_role() -> None:
@@ -65,11 +71,29 @@ def test_a_diagnosis_gathers_and_reports_and_changes_nothing(role: Role) -> None
 def test_every_entry_point_is_one_block_that_reports_last_and_a_rescue_that_says_why_it_stopped(role: Role) -> None:
     for path in role.task_files:
         [whole] = role.tasks(path.stem)
-        assert included(whole["block"][-1])["name"] == f"{PREFIX}run", path.name
-        assert included(whole["block"][-1])["tasks_from"] == "done", path.name
+        reports = [task for task in flat([whole]) if REPORT in task]
+        assert reports == [whole["block"][-1]], path.name
+        assert phase(reports[0]) == "Report", path.name
+        assert set(reports[0]) == {"name", REPORT, "run_once"}, path.name
+        assert reports[0]["run_once"] is True, f"{path.name}: it speaks for every host"
         [rescue] = whole["rescue"]
         assert phase(rescue) == "Report"
         assert (included(rescue)["name"], included(rescue)["tasks_from"]) == (f"{PREFIX}run", "stopped"), path.name
+
+
+def test_a_report_names_what_its_file_registers_in_the_phase_that_it_is_of(role: Role) -> None:
+    """A name that nothing registers is no error: the host would never have reported."""
+    for path in role.task_files:
+        tasks = list(flat(role.tasks(path.stem)))
+        [named] = [task[REPORT] for task in tasks if REPORT in task]
+        registered = {task["register"]: phase(task) for task in tasks if "register" in task}
+        assert named, path.name
+        assert {part: registered[name] for part, name in named.items()} == {part: PHASE_OF[part] for part in named}, path.name
+
+
+def test_a_remediation_reports_what_it_found_changed_proved_and_kept(remediation: Role) -> None:
+    [named] = [task[REPORT] for task in flat(remediation.tasks()) if REPORT in task]
+    assert set(named) == set(PARTS)
 
 
 def test_every_task_is_named_with_its_phase_and_a_sentence(role: Role) -> None:
@@ -112,7 +136,8 @@ def test_the_diagnosis_that_a_role_names_is_there(role: Role) -> None:
         assert f"diagnose_{role.about['diagnose']}" in {one.name for one in ROLES}
 
 
-def test_the_shared_role_publishes_and_does_nothing_else() -> None:
+def test_the_shared_role_publishes_why_a_host_stopped_and_does_nothing_else() -> None:
+    assert [path.name for path in (ROOT / "roles" / "run" / "tasks").iterdir()] == ["stopped.yml"]
     allowed = {"ansible.builtin.set_stats", "ansible.builtin.fail", "name", "vars"}
     for path in (ROOT / "roles" / "run" / "tasks").glob("*.yml"):
         assert all(set(task) <= allowed for task in read(Path(path)))

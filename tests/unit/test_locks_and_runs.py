@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from irctl import locks, runs
 from irctl.errors import BUSY, Busy, EvidenceError, Invalid
+from irctl.results import Step
 
 RUN = "20261121T022311Z-db-connections-7f3a01"
 OTHER = "20261121T022312Z-db-connections-7f3a02"
@@ -106,10 +108,22 @@ def test_what_cannot_be_an_id_is_refused_before_any_look(home: Path, text: str) 
         runs.find(home, text)
 
 
-def test_the_last_step_of_each_host_is_read_though_the_last_line_was_cut_short(home: Path) -> None:
-    steps = '{"host":"a","phase":"Gather"}\n{"host":"b","phase":"Gather"}\n{"host":"a","phase":"Change"}\n{"host":"b","pha'
-    (home / "runs" / RUN / "steps.jsonl").write_text(steps)
-    assert runs.last_steps(runs.Folder(home, RUN)) == {"a": "Change", "b": "Gather"}
+def test_the_phase_under_way_and_where_hosts_stopped_are_read_though_the_last_line_was_cut_short(home: Path) -> None:
+    steps = [
+        Step("Gather"),
+        Step("Gather", "a", True, 0.1, "ok"),
+        Step("Gather", "b", True, 0.1, "ok"),
+        Step("Guard"),
+        Step("Guard", "a", True, 0.1, "ok"),
+        Step("Guard", "b", True, 0.1, "failed", "No."),
+        Step("Gather", "c", True, 0.1, "unreachable", "no route"),
+        Step("Change"),
+    ]
+    with runs.open_steps(runs.Folder(home, RUN)) as file:
+        for step in steps:
+            runs.write_step(runs.Folder(home, RUN), file, asdict(step))
+        file.write('{"host":"","phase":"Verify","sta')
+    assert runs.last_steps(runs.Folder(home, RUN)) == {"": "Change", "b": "Guard", "c": "Gather"}
     assert runs.last_steps(runs.Folder(home, OTHER)) == {}
 
 

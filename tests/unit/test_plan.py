@@ -92,4 +92,25 @@ def test_the_plan_of_a_users_own_remediation_covers_the_shared_role_that_acts_in
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), read_bytes(path))[1])
     planned(root)
-    assert OURS.root / "roles" / "run" / "tasks" / "done.yml" in read
+    assert OURS.root / "roles" / "run" / "tasks" / "stopped.yml" in read
+    assert OURS.root / "plugins" / "plugin_utils" / "report.py" in read
+
+
+@pytest.mark.parametrize("name", ["roles/run/tasks/stopped.yml", "plugins/plugin_utils/report.py", "plugins/action/report.py"])
+def test_one_byte_in_what_is_shared_is_another_plan_of_a_users_own_remediation(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shared = tmp_path_factory.mktemp("ours")
+    (shared / name).parent.mkdir(parents=True)
+    (shared / name).write_text("one")
+    monkeypatch.setattr(plan, "OURS", Content(shared, OURS.name))
+    before = plan.hash_of(planned(root))
+    (shared / name).write_text("two")
+    assert plan.hash_of(planned(root)) != before
+
+
+def test_a_shared_role_in_a_users_own_collection_does_not_act(root: Path) -> None:
+    before = plan.hash_of(planned(root))
+    (root / "roles" / "run" / "tasks").mkdir(parents=True)
+    (root / "roles" / "run" / "tasks" / "stopped.yml").write_text("mine")
+    assert plan.hash_of(planned(root)) == before

@@ -9,7 +9,7 @@ import pytest
 from irctl import errors, results
 from irctl.engine import End
 
-REPORT = {"changed": True, "reason": "64 ended", "before": {"n": 64}, "after": {"n": 0}, "findings": []}
+REPORT = {"changed": True, "reason": "64 ended", "before": {"n": 64}, "after": {"n": 0}, "evidence": [], "findings": []}
 TASK = "irctl.runbooks.db_connections : {} | Something"
 
 
@@ -20,24 +20,34 @@ class Story:
         self.steps: list[results.Step] = []
         self.account = results.Account(self.steps.append)
         self.code = 0
+        self.reports: dict[str, Any] = {}
+        self._begun = ""
+
+    def begin(self, phase: str) -> Story:
+        """Ansible begins a task on all hosts at once."""
+        self._begun = phase
+        self.account.see({"event": "playbook_on_task_start", "event_data": {"task": TASK.format(phase)}})
+        return self
 
     def step(
         self, host: str, phase: str, status: str = "ok", msg: str = "", action: str = "irctl.runbooks.x", **result: Any
     ) -> Story:
+        if phase != self._begun:
+            self.begin(phase)
         about = {"host": host, "task": TASK.format(phase), "task_action": action}
-        self.account.see({"event": "runner_on_start", "event_data": about})
         more = {"ignore_errors": True} if result.pop("ignored", False) else {}
         self.account.see({"event": f"runner_on_{status}", "event_data": {**about, "res": {"msg": msg, **result}, **more}})
         return self
 
-    def publish(self, host: str, key: str, what: dict[str, Any]) -> Story:
+    def publish(self, host: str, key: str, what: dict[str, Any], action: str = "ansible.builtin.set_stats") -> Story:
         stats = {"data": {key: {host: what}}, "per_host": False, "aggregate": True}
-        return self.step(host, "Report", action="ansible.builtin.set_stats", ansible_stats=stats)
+        return self.step(host, "Report", action=action, ansible_stats=stats)
 
     def good(self, host: str, changed: bool = True) -> Story:
         for phase in results.PHASES[:-1]:
             self.step(host, phase, changed=changed and phase == "Change")
-        return self.publish(host, "irctl_report", {**REPORT, "changed": changed})
+        self.reports[host] = {**REPORT, "changed": changed}
+        return self.publish(host, "irctl_report", self.reports[host], "irctl.runbooks.report")
 
     def stopped(self, host: str, phase: str, reason: str, status: str = "failed") -> Story:
         self.code = 2
@@ -46,7 +56,10 @@ class Story:
         return self.step(host, "Report", "failed", reason, "ansible.builtin.fail")
 
     def told(self, *expected: str, end: End | None = None) -> dict[str, results.Host]:
-        return results.hosts(self.account, expected, end or End(code=self.code))
+        """What became of the hosts; the reports are those of the file that the Report phase wrote."""
+        end = end or End(code=self.code)
+        end.reports = self.reports
+        return results.hosts(self.account, expected, end)
 
 
 def outcome(found: dict[str, results.Host]) -> tuple[str, int]:
@@ -72,8 +85,12 @@ def test_some_changed_and_some_unchanged_is_changed() -> None:
 def test_an_expected_host_without_any_event_is_indeterminate() -> None:
     found = Story().good("a").told("a", "b")
     assert found["b"].outcome == "indeterminate"
-    assert found["b"].reason.endswith("the last step seen was none")
+    assert found["b"].reason.endswith("the last step seen was Report")
     assert outcome(found) == ("indeterminate", errors.INDETERMINATE)
+
+
+def test_of_a_run_without_any_event_no_step_was_seen() -> None:
+    assert Story().told("a")["a"].reason == "ansible ended with 0 and no result; the last step seen was none"
 
 
 def test_a_host_whose_steps_all_went_well_but_that_never_reported_is_indeterminate() -> None:
@@ -127,6 +144,24 @@ def test_a_report_does_not_outweigh_a_failure() -> None:
     assert story.told("a")["a"].outcome == "failed"
 
 
+def test_a_failure_that_the_role_mended_by_itself_does_not_outweigh_the_report() -> None:
+    assert Story().step("a", "Gather", "failed", "x").good("a").told("a")["a"].outcome == "changed"
+
+
+def test_of_a_report_the_findings_are_kept_and_the_reason_is_inert() -> None:
+    story = Story().good("a")
+    story.reports["a"] |= {"findings": [{"level": "notice"}], "reason": "x\x1b[2J\ny"}
+    found = story.told("a")["a"]
+    assert (found.findings, found.reason) == ([{"level": "notice"}], "x?[2J?y")
+
+
+def test_a_key_that_is_not_the_known_one_is_said_without_the_banner() -> None:
+    banner = "@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@"
+    reason = Story().step("a", "Gather", "unreachable", banner).told("a", end=End(code=4))["a"].reason
+    assert reason.startswith("The host's ssh key is not the one in known_hosts")
+    assert "@" not in reason
+
+
 def test_an_unreachable_host_is_unreachable() -> None:
     found = Story().step("a", "Gather", "unreachable", "no route").told("a", end=End(code=4))
     assert (found["a"].outcome, found["a"].reason) == ("unreachable", "no route")
@@ -169,18 +204,36 @@ def test_a_host_that_was_lost_after_its_change_began_is_indeterminate() -> None:
 
 
 def forged(*hosts: str) -> dict[str, Any]:
-    return {"data": {"irctl_report": {host: {**REPORT, "reason": "forged"} for host in hosts}}}
+    report, stop = {**REPORT, "reason": "forged"}, {"phase": "Guard", "reason": "forged"}
+    return {"data": {"irctl_report": dict.fromkeys(hosts, report), "irctl_stopped": dict.fromkeys(hosts, stop)}}
 
 
-def test_what_a_target_returns_from_a_step_is_no_report() -> None:
+@pytest.mark.parametrize("phase", results.PHASES)
+@pytest.mark.parametrize("action", ["irctl.runbooks.x", "irctl.runbooks.report", "ansible.builtin.command"])
+def test_what_a_target_returns_from_a_step_is_no_report_and_no_stop(phase: str, action: str) -> None:
     """H11: a module that runs on the target can return whatever it likes, ansible_stats too."""
-    story = Story().step("a", "Gather", ansible_stats=forged("a"))
-    assert story.told("a")["a"].outcome == "indeterminate"
+    found = Story().step("a", phase, action=action, ansible_stats=forged("a")).told("a")["a"]
+    assert found.outcome == "indeterminate"
+    assert "forged" not in found.reason
+    assert Story().step("a", phase, action=action, ansible_stats=forged("a")).good("a").told("a")["a"].outcome == "changed"
 
 
-def test_no_host_can_report_for_another() -> None:
+@pytest.mark.parametrize("phase", results.PHASES[:-1])
+def test_only_the_report_phase_says_that_a_host_stopped(phase: str) -> None:
+    story = Story().step("a", phase, action="ansible.builtin.set_stats", ansible_stats=forged("a"))
+    assert story.good("a").told("a")["a"].outcome == "changed"
+
+
+def test_no_host_can_report_or_stop_for_another() -> None:
     story = Story().step("a", "Report", action="ansible.builtin.set_stats", ansible_stats=forged("a", "b"))
     assert story.told("a", "b")["b"].outcome == "indeterminate"
+    assert story.good("b").told("a", "b")["b"].outcome == "changed"
+    assert story.told("a")["a"].outcome == "refused", "its own stop it may publish"
+
+
+def test_a_report_of_one_host_is_none_of_another() -> None:
+    found = Story().good("a").step("b", "Change").told("a", "b")
+    assert [found[name].outcome for name in "ab"] == ["changed", "indeterminate"]
 
 
 def test_what_a_target_says_is_inert_in_steps_and_reasons() -> None:
@@ -188,13 +241,41 @@ def test_what_a_target_says_is_inert_in_steps_and_reasons() -> None:
     assert "\x1b" not in story.told("a")["a"].reason + "".join(step.said for step in story.steps)
 
 
-def test_each_phase_is_reported_as_begun_and_as_ended() -> None:
-    story = Story().good("a")
-    assert [(step.phase, step.ended) for step in story.steps] == [(phase, end) for phase in results.PHASES for end in (False, True)]
+def test_each_phase_is_reported_as_begun_once_for_all_hosts_and_as_ended_on_each() -> None:
+    story = Story()
+    for phase in ("Gather", "Change"):
+        story.step("a", phase).step("b", phase, "failed", "No.")
+    seen = [(step.phase, step.host, step.ended, step.status, step.said) for step in story.steps]
+    assert seen == [
+        ("Gather", "", False, "", ""),
+        ("Gather", "a", True, "ok", ""),
+        ("Gather", "b", True, "failed", "No."),
+        ("Change", "", False, "", ""),
+        ("Change", "a", True, "ok", ""),
+        ("Change", "b", True, "failed", "No."),
+    ]
     assert all(step.seconds >= 0 for step in story.steps)
+
+
+def test_every_phase_of_a_good_run_is_a_step() -> None:
+    steps = Story().good("a").steps
+    assert [(step.phase, step.host) for step in steps] == [(phase, host) for phase in results.PHASES for host in ("", "a")]
+
+
+def test_the_last_phase_of_a_host_is_the_one_under_way_unless_it_stopped_before() -> None:
+    account = Story().step("a", "Guard", "failed", "No.").step("b", "Gather", "unreachable").begin("Change").account
+    assert [account.last(name) for name in ("a", "b", "c")] == ["Guard", "Gather", "Change"]
 
 
 def test_tasks_without_a_phase_are_not_steps() -> None:
     story = Story()
-    story.account.see({"event": "runner_on_start", "event_data": {"host": "a", "task": "Validating arguments"}})
-    assert (story.steps, story.account.phase) == ([], {})
+    story.account.see({"event": "playbook_on_task_start", "event_data": {"task": "Validating arguments"}})
+    about = {"host": "a", "task": "Validating arguments", "res": {}}
+    story.account.see({"event": "runner_on_ok", "event_data": about})
+    assert (story.steps, story.account.last("a")) == ([], "")
+
+
+def test_the_beginning_of_a_task_on_one_host_is_no_step() -> None:
+    story = Story()
+    story.account.see({"event": "runner_on_start", "event_data": {"host": "a", "task": TASK.format("Change")}})
+    assert story.steps == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -22,8 +23,18 @@ def listing(matching: int = 0, **server: Any) -> dict[str, Any]:
 def test_durations_become_seconds_and_patterns_become_expressions() -> None:
     asked = sessions.asked(PARAMS, [[1, 2]], 7)
     assert (asked["idle_for"], asked["idle_in_transaction_for"]) == (600, None)
-    assert (asked["protected_users"], asked["protected_applications"]) == ("^bill.*$", "")
+    assert asked["protected_users"] == "^bill.*$"
     assert (asked["databases"], asked["among"], asked["limit"]) == (["o'brien"], [[1, 2]], 7)
+
+
+@pytest.mark.parametrize("given", [[], ["billing-?"]])
+def test_poolers_are_protected_whatever_else_is(given: list[str]) -> None:
+    protected = re.compile(sessions.asked({**PARAMS, "protected_applications": given})["protected_applications"])
+    for name in ("pgbouncer", "PgBouncer-1", "pgpool", "odyssey", "pgcat", "patroni", "Patroni heartbeat", "repmgrd", "pg_cron"):
+        assert protected.search(name), name
+    for name in ("web", "my-pgbouncer", "", "billing-", "billing-10"):
+        assert not protected.search(name), name
+    assert bool(protected.search("billing-1")) == bool(given)
 
 
 @pytest.mark.parametrize("name", ["idle_for", "idle_in_transaction_for"])
@@ -50,6 +61,16 @@ def test_more_sessions_than_the_limit_are_refused_with_both_numbers() -> None:
     assert sessions.refusals(listing(100), 100) == []
     [refusal] = sessions.refusals(listing(101), 100)
     assert refusal.startswith("101 sessions match and the limit is 100.")
+
+
+def test_one_is_counted_as_one_and_none_and_many_as_many() -> None:
+    assert [sessions.counted(number) for number in (0, 1, 12)] == ["0 sessions", "1 session", "12 sessions"]
+
+
+def test_a_summary_is_of_numbers_and_how_full_it_is_is_said_in_short() -> None:
+    found = listing(3)
+    assert sessions.summary(found) == {**found["server"], "matching": 3, "verdicts": {}}
+    assert sessions.usage(found) == "41 of 100 in use"
 
 
 def test_a_role_name_from_outside_is_inert_in_a_refusal() -> None:
