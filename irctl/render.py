@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
 
 
 def as_object(document: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False))
+    """Print one JSON object; control characters that JSON would leave raw are escaped too."""
+    text = json.dumps(document, ensure_ascii=False)
+    click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:

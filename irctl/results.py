@@ -71,8 +71,7 @@ class Account:
         self.phase[host] = phase or self.phase.get(host, "")
         said = printable(result.get("msg") or "")
         if phase == "Report" and str(data.get("task_action")).endswith("set_stats"):  # a target's own words are none
-            published = result["ansible_stats"]["data"].get("irctl_stopped", {})
-            self.stopped.update({name: why for name, why in published.items() if name == host})
+            self._stop(host, (result.get("ansible_stats") or {}).get("data"))
         if phase == "Change" and result.get("changed"):
             self.changed.add(host)
         if status == "failed" and not data.get("ignore_errors"):
@@ -81,6 +80,11 @@ class Account:
             self.unreachable.setdefault(host, _plain(said))
         if phase:
             self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, said))
+
+    def _stop(self, host: str, published: Any) -> None:
+        why = published.get("irctl_stopped") if isinstance(published, dict) else None
+        if isinstance(why, dict) and isinstance(why.get(host), dict):
+            self.stopped[host] = why[host]
 
     def last(self, host: str) -> str:
         """The last phase that a host was seen in: the one under way, unless the host had stopped before."""
@@ -112,7 +116,7 @@ def _host(account: Account, name: str, end: End) -> Host:
         lost = phase in ("Change", "Verify", "Report")
         reason = f"{phase}: {account.unreachable[name]}" if lost else account.unreachable[name]
         return Host("indeterminate" if lost else "unreachable", changed, reason, phase=phase)
-    if stopped or (name in account.failed and not report):
+    if stopped or (name in account.failed and (end.interrupted or not report)):
         return _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
     if not report or not (end.interrupted or end.code in (0, 2, 4)):
         return Host("indeterminate", changed, _cut_short(end, phase), phase=phase)

@@ -176,6 +176,8 @@ def last_steps(folder: Folder) -> dict[str, str]:
             step = json.loads(line)
         except ValueError:
             continue
-        if not step["host"] or step["status"] != "ok":
-            last[step["host"]] = step["phase"]
+        if not step["host"]:
+            last[""] = step["phase"]
+        elif step["status"] != "ok":
+            last.setdefault(step["host"], step["phase"])  # its rescue fails too, in Report
     return last

@@ -23,7 +23,10 @@ def _number(text: str) -> int:
 @click.command(cls=Command, name="runs", epilog="Example: irctl runs --last 5")
 @click.argument("run", required=False, shell_complete=_complete)
 @click.option(
-    "--last", type=options.Value("NUMBER", _number), default="20", help="List at most this many, newest first. Default: 20."
+    "--last",
+    type=options.Value("NUMBER", _number),
+    default="20",
+    help="List at most this many, 1 to 10000, newest first. Default: 20.",
 )
 @click.pass_context
 def command(ctx: click.Context, run: str | None, last: int) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+
 PARTS = ("before", "change", "after", "evidence")
 
 
@@ -40,10 +42,10 @@ class ActionModule(ActionBase):
 def _report(results: dict[str, Any]) -> dict[str, Any]:
     before, change, after = (results.get(part) or {} for part in ("before", "change", "after"))
     last = after or before
-    words = [change.get("msg") or last.get("msg") or "", last.get("in_short") or ""]
+    words = [printable(word) for word in (change.get("msg") or last.get("msg"), last.get("in_short")) if word]
     return {
         "changed": bool(change.get("changed")),
-        "reason": ", ".join(word for word in words if word),
+        "reason": ", ".join(words),
         "before": before.get("summary") or {},
         "after": last.get("summary") or {},
         "evidence": (results.get("evidence") or {}).get("kept") or [],
