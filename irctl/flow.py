@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -101,10 +102,15 @@ class _Run:
         self.outcome.started = journal.utc()
         self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
         self._steps = runs.open_steps(self.folder)
-        self.show("hosts", list(hosts))
+        with suppress(OSError):
+            self.show("hosts", list(hosts))
 
     def _step(self, step: Step) -> None:
-        self.show("step", step)
+        self._record(step)
+        with suppress(OSError):  # nobody reads on; that must not decide about the change
+            self.show("step", step)
+
+    def _record(self, step: Step) -> None:
         if self._steps is None or self._lost:
             return
         try:
@@ -201,6 +207,10 @@ def _close_killed(folder: runs.Folder) -> str:
     if not (folder.path / "run.json").exists():  # killed before anything was run
         folder.marker.unlink()
         return f"run {folder.run} was killed before it began; nothing was run"
+    if (folder.path / "result.json").exists():  # killed while it was sealed: the result is whole, or it would not be there
+        result = folder.document("result.json")
+        runs.finish(folder, result)
+        return f"run {folder.run} was killed after its end; its outcome was: {result['outcome']}"
     begun = folder.document("run.json")
     seen = runs.last_steps(folder)
     last = {name: seen.get(name) or seen.get("", "none") for name in begun["hosts"]}

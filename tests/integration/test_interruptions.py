@@ -95,6 +95,17 @@ def test_killed_at_any_moment_it_is_never_called_a_success(slow: Collection, tmp
     assert not (tmp_path / "finished").exists()
 
 
+def test_a_run_that_was_killed_while_it_was_sealed_keeps_its_result(slow: Collection) -> None:
+    done = slow.irctl("remediate", "slow", "--host", "here", "--json").json
+    folder = Path(done["folder"])
+    (folder / "manifest.json").unlink()
+    (slow.irctl.home / "open" / done["run"]).write_text("1")
+    found = slow.irctl("runs", "--json")
+    assert "was killed after its end; its outcome was: changed" in found.err
+    assert found.json["runs"][0]["outcome"] == "changed"
+    assert slow.irctl("evidence", "verify", done["run"]).code == 0
+
+
 def test_a_second_run_on_a_host_is_turned_away_within_two_seconds(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
     process = start(slow, wait_until, tmp_path)
     since = time.monotonic()
@@ -116,8 +127,10 @@ def test_a_run_goes_on_when_its_terminal_is_gone(slow: Collection, tmp_path: Pat
     """Output that nobody reads must not decide about the change."""
     process = slow.irctl.start("remediate", "slow", "--host", "here", TMPDIR=str(tmp_path))
     assert process.stdout
+    assert process.stderr
     process.stdout.close()
-    process.communicate(timeout=30)
+    process.stderr.close()
+    process.wait(timeout=30)
     assert (tmp_path / "finished").exists()
     (run,) = slow.irctl("runs", "--json").json["runs"]
     assert run["outcome"] == "changed"
