@@ -29,26 +29,7 @@ options:
     type: list
     elements: str
     default: []
-  host:
-    description: Name, address or socket directory of the server. Unset means the local socket.
-    type: str
-  port:
-    description: Port of the server.
-    type: int
-  user:
-    description: Role to connect as.
-    type: str
-  dbname:
-    description: Database to connect to.
-    type: str
-    default: postgres
-  passfile:
-    description: A libpq password file, mode 0600.
-    type: path
-  sslmode:
-    description: How far TLS is asked for, as libpq names it.
-    type: str
-    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+extends_documentation_fragment: [irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -126,6 +126,9 @@ def test_what_is_an_action_only_hands_on_its_class_and_has_nothing_to_ship() -> 
 def documented(name: str) -> dict[str, Any]:
     """What a module says of itself, once that is whole."""
     about: dict[str, Any] = yaml.safe_load(MODULES[name].DOCUMENTATION)
+    for fragment in about.get("extends_documentation_fragment", []):
+        shared = importlib.import_module(f"{PLUGINS}.doc_fragments.{fragment.rpartition('.')[2]}")
+        about["options"] |= yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION)["options"]
     assert about["module"] == name
     assert all(option["description"] for option in about["options"].values())
     assert yaml.safe_load(MODULES[name].EXAMPLES)
