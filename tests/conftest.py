@@ -50,10 +50,19 @@ class Irctl:
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        return self._start(["-m", "irctl", *words], environment)
+
+    def python(self, script: str) -> Done:
+        """Run Python code in the command's own surroundings."""
+        process = self._start(["-c", script], {})
+        out, err = process.communicate(timeout=120)
+        return Done(process.returncode, out, err)
+
+    def _start(self, words: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         settings = {"IRCTL_HOME": str(self.home), "IRCTL_INVENTORY": str(self.inventory), "IRCTL_CONFIG": ""}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "USER") if name in os.environ}
         return subprocess.Popen(
-            [sys.executable, "-m", "irctl", *words],
+            [sys.executable, *words],
             env={**kept, **settings, **self.environment, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.home.parent,
         )  # fmt: skip
