@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,11 +18,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from irctl import locks
 from irctl.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
+from irctl.evidence import RUN_ID
 from irctl.processes import adopt_orphans, kill_children
 
 # What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
+ALIVE = "alive"  # locked for as long as the run's process lives
+SWEEP_AFTER = 60.0  # seconds
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Event = dict[str, Any]
@@ -62,6 +67,7 @@ def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[
     private, sockets = folders(job.run)
     private.mkdir(mode=0o700)
     sockets.mkdir(mode=0o700)
+    alive = locks.hold(private / ALIVE)
     try:
         _prepare(private, job)
         end = _run(private, job, gate, watch)
@@ -71,6 +77,19 @@ def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[
     finally:
         for folder in (private, sockets):
             shutil.rmtree(folder, ignore_errors=True)
+        locks.release([alive] if alive is not None else [])
+
+
+def sweep() -> None:
+    """Remove what runs left behind that were killed before their record began; a folder just being made is let be."""
+    for private in Path(tempfile.gettempdir()).glob("irctl-*Z-*"):
+        with suppress(OSError):
+            about, run = private.lstat(), private.name.removeprefix("irctl-")
+            ours = private.is_dir() and about.st_uid == os.geteuid() and RUN_ID.fullmatch(run)
+            if ours and time.time() - about.st_mtime > SWEEP_AFTER and (held := locks.hold(private / ALIVE)) is not None:
+                for folder in folders(run):
+                    shutil.rmtree(folder, ignore_errors=True)
+                locks.release([held])
 
 
 def folders(run: str) -> tuple[Path, Path]:

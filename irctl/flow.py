@@ -193,6 +193,7 @@ def envelope(order: Order, done: Outcome) -> dict[str, Any]:
 def close_killed(home: Path) -> list[str]:
     """Find runs whose process was killed, call them indeterminate, seal them; return a sentence for each."""
     said = []
+    engine.sweep()
     for folder, held in runs.killed(home):
         try:
             said.append(_close_killed(folder))

@@ -95,6 +95,24 @@ def test_killed_at_any_moment_it_is_never_called_a_success(slow: Collection, tmp
     assert not (tmp_path / "finished").exists()
 
 
+def test_what_a_run_left_that_was_killed_before_its_record_began_is_swept_away(slow: Collection, tmp_path: Path) -> None:
+    process = slow.irctl.start("remediate", "slow", "--host", "here", TMPDIR=str(tmp_path))
+    until = time.monotonic() + 10
+    while not (left := list(tmp_path.glob("irctl-*/alive"))) and time.monotonic() < until:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    private = left[0].parent
+    sockets = Path("/tmp") / f"irctl-ssh-{private.name[-6:]}"
+    assert sockets.is_dir()
+    slow.irctl("runs", TMPDIR=str(tmp_path))
+    assert private.is_dir(), "it might be just being made"
+    os.utime(private, (0, 0))
+    slow.irctl("runs", TMPDIR=str(tmp_path))
+    assert not private.exists()
+    assert not sockets.exists()
+
+
 def test_a_run_that_was_killed_while_it_was_sealed_keeps_its_result(slow: Collection) -> None:
     done = slow.irctl("remediate", "slow", "--host", "here", "--json").json
     folder = Path(done["folder"])
