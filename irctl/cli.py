@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         code = _say(worded(error), "invalid", INVALID, given)
     except click.Abort:
-        code = _say("stopped; nothing was run", "failed", FAILED, given)
+        code = _say("stopped before or after a run, not within one; `irctl runs` shows what there was", "failed", FAILED, given)
     except BrokenPipeError:
         sys.stderr.close()
         code = FAILED

@@ -157,7 +157,7 @@ def _title(order: Order) -> str:
 
 def _targets(asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in asked["unknown"]:
-        raise NoTarget(f"--host: not in the inventory{nearest(name, asked['known']) or '.'} (got '{name}')")
+        raise NoTarget(f"--host: not in the inventory.{nearest(name, asked['known'])} (got '{name}')")
     for name in asked["empty"]:
         raise NoTarget(f"--host: the group has no hosts (got '{name}')")
     return dict(asked["hosts"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from irctl.lab import Postgres
+from irctl.lab import Postgres, programs
 from tests.conftest import Irctl, Sessions, host_of, write_inventory
 
 
@@ -100,6 +101,28 @@ def test_a_nearly_full_server_is_a_problem(tmp_path: Path) -> None:
         for session in opened:
             session.close()
         small.stop()
+
+
+def test_who_replicates_is_named_with_how_far_behind(
+    look: Callable[..., dict[str, Any]], irctl: Irctl, server: Postgres, sessions: Sessions, wait_until: Callable[..., Any]
+) -> None:
+    receive = [
+        programs() / "bin" / "pg_receivewal",
+        "-d",
+        f"{server.address('postgres')} application_name=copy",
+        "-D",
+        ".",
+        "--no-loop",
+    ]
+    receiver = subprocess.Popen(receive, cwd=irctl.home.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        streaming = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'copy' AND state = 'streaming'"
+        wait_until(lambda: sessions.ask(streaming))
+        about = finding(look(), "Replica copy is streaming, 0.0 s behind.")
+        assert about["level"] == "fine"
+    finally:
+        receiver.kill()
+        receiver.wait()
 
 
 def test_a_replication_slot_that_nobody_reads_is_seen(look: Callable[..., dict[str, Any]], sessions: Sessions) -> None:
