@@ -113,7 +113,8 @@ def _prepare(private: Path, job: Job) -> None:
     ours = {"irctl_target": ",".join(job.names), "irctl_report_file": str(private / "reports.json")}
     variables = {**ours, **job.given}
     _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
-    _write(private / "job.json", json.dumps({"names": job.names, "variables": job.variables, "modules": job.modules}))
+    question = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout}
+    _write(private / "job.json", json.dumps(question))
     python = shlex.quote(sys.executable)
     _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.playbook "$@"\n', 0o700)
     for fifo in ("gate.request", "gate.reply"):
@@ -192,6 +193,7 @@ def _minimal_environment(private: Path, sockets: Path) -> Iterator[None]:
         ANSIBLE_HOME=str(private / "home"),
         ANSIBLE_HOST_KEY_CHECKING="True",
         ANSIBLE_SSH_CONTROL_PATH_DIR=str(sockets),
+        ANSIBLE_STRATEGY="irctl.runbooks.crews",
     )
     try:
         yield

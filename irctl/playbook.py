@@ -19,7 +19,7 @@ from ansible.cli.playbook import PlaybookCLI
 from irctl.processes import die_with_parent
 
 
-def resolved(names: list[str], variables: list[str], inventory: Any, manager: Any) -> dict[str, Any]:
+def resolved(names: list[str], variables: list[str], timeout: int, inventory: Any, manager: Any) -> dict[str, Any]:
     """Find the hosts that names stand for, each with those of its inventory variables that the remediation knows."""
     unknown = [name for name in names if name not in inventory.hosts and name not in inventory.groups]
     hosts = {host.name: host for name in names if name not in unknown for host in inventory.get_hosts(name)}
@@ -27,10 +27,19 @@ def resolved(names: list[str], variables: list[str], inventory: Any, manager: An
     found = {}
     for name, host in hosts.items():
         known = manager.get_vars(host=host, include_hostvars=False)
-        if known.get("ansible_connection") == "local" and "ansible_python_interpreter" not in known:
-            host.set_variable("ansible_python_interpreter", sys.executable)
+        for variable, value in missing(known, timeout).items():
+            host.set_variable(variable, value)
         found[name] = {variable: known[variable] for variable in variables if variable in known}
     return {"hosts": found, "unknown": unknown, "empty": empty, "known": sorted({*inventory.hosts, *inventory.groups})}
+
+
+def missing(known: dict[str, Any], timeout: int) -> dict[str, Any]:
+    """What a host needs that its inventory does not say: our Python where it is local, an end with us where it is not."""
+    if known.get("ansible_connection") == "local":
+        wanted: dict[str, Any] = {"ansible_python_interpreter": sys.executable}
+    else:
+        wanted = {"ansible_shell_type": "irctl.runbooks.tethered", "irctl_time_limit": timeout}
+    return {variable: value for variable, value in wanted.items() if variable not in known}
 
 
 def ask(answer: dict[str, Any], modules: list[str]) -> bool:
@@ -51,7 +60,7 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
         loader, inventory, manager = super()._play_prereqs()
         with open("job.json") as file:
             job = json.load(file)
-        if not ask(resolved(job["names"], job["variables"], inventory, manager), job["modules"]):
+        if not ask(resolved(job["names"], job["variables"], job["timeout"], inventory, manager), job["modules"]):
             os._exit(0)
         return loader, inventory, manager
 

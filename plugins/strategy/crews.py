@@ -11,9 +11,10 @@ DOCUMENTATION = """
 name: crews
 short_description: Linear, with a few local hosts to a fork
 description:
-  - As P(ansible.builtin.linear#strategy), and as many at once. Where a play has more hosts than forks, a fork answers for up to five
-    hosts of the connection C(local), one after the other. A host that is slow to answer holds up no other one for longer than a second.
-  - It stands on ansible-core's inner parts, whose versions pyproject.toml limits. irctl's ansible.cfg chooses it; nothing else needs it.
+  - As P(ansible.builtin.linear#strategy), and as many at once. Where a play has more hosts than forks, a fork answers for up
+    to five hosts of the connection C(local), one after the other. A host that is slow to answer holds up no other one for long.
+  - It stands on ansible-core's inner parts, whose versions pyproject.toml limits. irctl chooses it for its own runs; the
+    playbooks do not ask for it.
 author: irctl contributors
 """
 
@@ -58,7 +59,8 @@ class CrewProcess(WorkerProcess):
 
     def _answer_apart(self, crew: list[dict[str, Any]]) -> None:
         started = [self._fork(member) for member in crew]
-        if any([os.waitpid(process, 0)[1] for process in started]):
+        ended = [os.waitpid(process, 0)[1] for process in started]
+        if any(ended):
             raise AnsibleError("A worker was found in a dead state")
 
     def _fork(self, member: dict[str, Any]) -> int:

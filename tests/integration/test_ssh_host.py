@@ -1,12 +1,14 @@
-"""A host reached by ssh whose PostgreSQL is reached over the local socket as the system user postgres. HAZARDS H21."""
+"""A host reached by ssh whose PostgreSQL is reached over the local socket as the system user postgres. HAZARDS H7, H21."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +22,7 @@ import pytest
 
 from irctl.lab import free_port
 from tests.conftest import OLD, Irctl, write_inventory
+from tests.integration.conftest import Collection
 
 SSHD = "/usr/sbin/sshd"
 CONFIG = """
@@ -219,3 +222,52 @@ def test_a_stopped_postgresql_is_said_in_a_sentence(far: Callable[..., Irctl], c
     assert done.code in (1, 4)
     assert "PostgreSQL does not answer: " in done.host("far")["reason"]
     assert "Traceback" not in done.out + done.err
+
+
+@pytest.fixture
+def marks() -> Iterator[Path]:
+    """A folder that the system user postgres can write to; pytest's own are closed to it."""
+    with tempfile.TemporaryDirectory(prefix="irctl-marks-") as folder:
+        shutil.chown(folder, "postgres")
+        yield Path(folder)
+
+
+@pytest.fixture
+def slow(far: Callable[..., Irctl], collection: Collection, marks: Path) -> Irctl:
+    """The command with a remediation whose change begins with a mark, takes a while on the far host, and ends with a mark."""
+    collection.role("slow", change=f"ansible.builtin.shell: touch {marks}/begun; sleep 6; touch {marks}/finished")
+    command = far()
+    command.environment |= collection.irctl.environment
+    return command
+
+
+def doers(marks: Path) -> list[psutil.Process]:
+    """The far side's processes: of the change's shell, and of all that carries it."""
+    return [
+        one for one in psutil.process_iter(["cmdline"]) if any(f"{marks}/finished" in word for word in one.info["cmdline"] or [])
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_when_irctl_is_ended_nobody_works_on_at_the_target(
+    slow: Irctl, marks: Path, number: signal.Signals, wait_until: Callable[..., Any]
+) -> None:
+    """H7: Ansible alone leaves the module at work, and its change comes after the failure was reported."""
+    process = slow.start("remediate", "slow", "--host", "far", "--json")
+    wait_until((marks / "begun").exists, 20)
+    assert doers(marks)
+    process.send_signal(number)
+    process.wait(10)
+    wait_until(lambda: not doers(marks))
+    (run,) = slow("runs", "--json").json["runs"]
+    assert run["outcome"] == "indeterminate"
+    time.sleep(6)
+    assert not (marks / "finished").exists()
+
+
+def test_when_the_time_limit_is_reached_nobody_works_on_at_the_target(slow: Irctl, marks: Path) -> None:
+    done = slow("remediate", "slow", "--host", "far", "--json", "--timeout", "5s")
+    assert (done.code, done.json["outcome"]) == (7, "indeterminate")
+    assert (marks / "begun").exists()
+    time.sleep(6)
+    assert not (marks / "finished").exists()
