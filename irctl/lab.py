@@ -18,7 +18,7 @@ from irctl.content import OURS
 from irctl.errors import IrctlError
 
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "100"}
-ROLES = "CREATE ROLE ops LOGIN PASSWORD '{password}' IN ROLE pg_read_all_stats, pg_signal_backend"
+ROLES = "CREATE ROLE ops LOGIN CREATEDB PASSWORD '{password}' IN ROLE pg_read_all_stats, pg_signal_backend"
 
 
 def programs() -> Path:
@@ -109,7 +109,7 @@ class Postgres:
         words = [line.rpartition(":")[2] for line in self.passfile.read_text().splitlines()]
         with psycopg.connect(self.address("postgres"), autocommit=True) as session:
             session.execute(ROLES.format(password=words[1]).encode())
-            session.execute("CREATE DATABASE shop")
+            session.execute("CREATE DATABASE shop OWNER ops")
 
     def address(self, user: str, database: str = "postgres") -> str:
         """A libpq connection string for one of the lab's roles."""

@@ -39,6 +39,9 @@ class Server(Protocol):
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
         """Run one statement whose only parameter, $1, is `given` as JSON; return the one JSON value. Raises Failure."""
 
+    def execute(self, sql: str) -> None:
+        """Run statements that take no parameters, all or none, also where a session may only read by default. Raises Failure."""
+
     def __enter__(self) -> Server: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
@@ -80,6 +83,10 @@ def explained(message: str) -> Failure:
     return Unreachable(f"PostgreSQL does not answer: {text}")
 
 
+def _as_one(sql: str) -> str:
+    return f"BEGIN READ WRITE; {sql}; COMMIT"
+
+
 class OverPsycopg:
     """A Server through psycopg 3, in this process."""
 
@@ -102,6 +109,12 @@ class OverPsycopg:
         except psycopg.Error as error:
             raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
         return row[0] if row else None
+
+    def execute(self, sql: str) -> None:
+        try:
+            self._connection.execute(_as_one(sql).encode())
+        except psycopg.Error as error:
+            raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
 
     def __enter__(self) -> Server:
         return self
@@ -129,10 +142,16 @@ class OverPsql:
         }
 
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
+        return json.loads(self._run(sql.replace("$1", ":'given'"), "-v", f"given={json.dumps(given)}"))
+
+    def execute(self, sql: str) -> None:
+        self._run(_as_one(sql))
+
+    def _run(self, script: str, *words: str) -> bytes:
         try:
             done = subprocess.run(
-                [*self._command, "-v", f"given={json.dumps(given)}"],
-                input=sql.replace("$1", ":'given'").encode(),
+                [*self._command, *words],
+                input=script.encode(),
                 capture_output=True,
                 env=self._environment,
                 timeout=PSQL_SECONDS,
@@ -144,7 +163,7 @@ class OverPsql:
             raise explained(said)
         if done.returncode:
             raise Failure(f"PostgreSQL said: {printable(' '.join(said.split()), 300)}")
-        return json.loads(done.stdout)
+        return done.stdout
 
     def __enter__(self) -> Server:
         return self

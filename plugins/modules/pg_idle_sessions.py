@@ -41,14 +41,10 @@ opened:
   type: int
 """
 
-import json
-import subprocess
-import sys
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import pg_holder, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils import detached, pg_holder, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
 
 ARGUMENTS: dict[str, Any] = {
@@ -75,7 +71,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if check_mode:
         return {"changed": True, "opened": 0, "msg": f"{len(sessions)} sessions would be opened"}
     where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
-    _start({"where": where, "sessions": sessions, "seconds": lifetime})
+    plan = {"where": where, "sessions": sessions, "seconds": lifetime}
+    detached.start(pg_holder.__file__, plan, "The sessions could not be opened")
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)
     return {
@@ -83,27 +80,6 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "opened": len(sessions),
         "msg": f"{len(sessions)} sessions opened, {params['idle']} of them plainly idle",
     }
-
-
-def _start(plan: dict[str, Any]) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, pg_holder.__file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
-    assert holder.stdin
-    assert holder.stdout
-    assert holder.stderr
-    holder.stdin.write(json.dumps(plan))
-    holder.stdin.close()
-    if holder.stdout.readline().strip() != "ready":
-        said = holder.stderr.read().strip().splitlines()[-1:] or ["no reason was given"]
-        raise Failure(f"The sessions could not be opened: {values.printable(said[0])}")
-    holder.stdout.close()
-    holder.stderr.close()
 
 
 def main() -> None:

@@ -7,6 +7,9 @@ The argument `variables` names a variable of the role that maps other arguments 
 {host: postgres_host}; one that is not set, or empty, leaves its argument unset. A name costs nothing, where a template is
 compiled anew for every host in every task: over a hundred hosts that was most of the time.
 
+The argument `restores` names a file that another run kept of this host, such as revert.json. It is read from run_revert_folder on
+the controller and handed to the module as its parameter `record`, in-process or shipped.
+
 What run() returns as `evidence` ({name: text}) is kept on the controller as 0600 files and leaves the result, so that it is
 never registered, logged or cut by a size limit.
 """
@@ -14,7 +17,9 @@ never registered, logged or cut by a size limit.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import stat
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +28,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Unreachable
+
+RECORD = ("captured", "sets", "on")
+LARGEST_RECORD = 1 << 20  # bytes
 
 
 def in_process(module: ModuleType) -> type[ActionBase]:
@@ -44,10 +52,17 @@ def in_process(module: ModuleType) -> type[ActionBase]:
 
         def _arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:
             given = dict(self._task.args)
+            if name := given.pop("restores", None):
+                given["record"] = self._record(name, task_vars)
             holders = task_vars.get(given.pop("variables", ""), {})
             named = {name: task_vars.get(variable) for name, variable in holders.items()}
             held = {name: self._templar.template(value) for name, value in named.items()}
             return {name: value for name, value in held.items() if value not in (None, "")} | given
+
+        def _record(self, name: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+            if not task_vars.get("run_revert_root"):
+                raise AnsibleActionFail("run_revert_root is not set: it names the evidence of the run whose change is put back.")
+            return recorded(self._templar.template(task_vars["run_revert_folder"]), name)
 
         def _result(self, task_vars: dict[str, Any]) -> dict[str, Any]:
             arguments = self._arguments(task_vars)
@@ -67,6 +82,28 @@ def in_process(module: ModuleType) -> type[ActionBase]:
                 raise AnsibleActionFail(str(error)) from None
 
     return ActionModule
+
+
+def recorded(folder: str, name: str) -> dict[str, Any]:
+    """Read what a run kept of a host's state before it changed it. Raises AnsibleActionFail."""
+    try:
+        record = json.loads(_read(os.path.join(folder, os.path.basename(name))))
+    except FileNotFoundError:
+        raise AnsibleActionFail("Nothing was captured on this host by that run, so there is nothing to put back.") from None
+    except (OSError, ValueError) as error:
+        raise AnsibleActionFail(f"What that run captured on this host cannot be read: {error}.") from None
+    if not isinstance(record, dict) or not all(isinstance(record.get(part), dict) for part in RECORD):
+        raise AnsibleActionFail(f"What that run captured on this host is no record: {', '.join(RECORD)} are needed.")
+    return record
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a FIFO must not hold up a revert
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_RECORD:
+            raise ValueError(f"it is not a regular file of at most {LARGEST_RECORD} bytes")
+        return file.read(LARGEST_RECORD)
 
 
 def _keep(evidence: dict[str, str], folder: str) -> list[dict[str, Any]]:

@@ -10,9 +10,10 @@ from tests.content.conftest import ROOT
 
 LAYERS = (
     {"__main__", "cli", "commands", "options"},
-    {"render", "progress", "flow", "doctor", "lab"},
-    {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "parameters", "playbook"},
-    {"catalog", "config", "content", "errors", "processes"},
+    {"render", "progress", "flow", "doctor", "lab", "leasing", "reminders", "timer"},
+    {"incidents", "records", "pack", "collect", "approval", "approvers", "breakglass", "request", "leases", "stops"},
+    {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "parameters", "playbook", "documents", "statements"},
+    {"catalog", "config", "content", "errors", "processes", "moments", "signing", "severity", "verifier"},
 )
 CLICK = {"cli", "commands", "options", "render", "progress"}
 PACKAGE = ROOT / "irctl"

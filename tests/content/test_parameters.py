@@ -165,6 +165,8 @@ def test_what_a_role_hands_to_a_module_by_name_are_its_own_variables_and_the_mod
                     holders = held[given.pop("variables")]
                     used.update(holders.values())
                     known = WORKERS[name].ARGUMENTS
+                    if given.pop("restores", None):
+                        given["record"] = "read by the action from the file that it names"
                     assert set(holders) <= set(known), f"{path.name}: {task['name']}"
                     assert set(given) <= set(known), f"{path.name}: {task['name']}"
                     assert {option for option, about in known.items() if about.get("required")} <= {*holders, *given}

@@ -15,6 +15,7 @@ from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
 SENTENCE = re.compile(rf"({'|'.join(PHASES)}) \| [A-Z].*[^.\s]")
 PHASE_OF = {"before": "Gather", "change": "Change", "after": "Verify", "evidence": "Capture"}
+RECORD = "revert.json"
 LONGEST = 80  # lines of a task file
 REPORT = f"{PREFIX}report"
 ALLOWED = {"name", "hosts", "gather_facts", "tasks"}
@@ -29,8 +30,13 @@ def included(task: dict[str, Any]) -> dict[str, Any]:
     return next((task[word] for word in words if word in task), {})
 
 
+def changing(remediation: Role) -> list[str]:
+    """The entry points that change something and must be held to all phases."""
+    return ["main", *(["revert"] if remediation.about["reversible"] else [])]
+
+
 def test_there_are_roles() -> None:
-    assert {"db_connections", "diagnose_postgres"} <= {role.name for role in ROLES}
+    assert {"db_connections", "db_freeze_writes", "diagnose_postgres"} <= {role.name for role in ROLES}
 
 
 def test_the_playbook_is_one_play_with_the_one_role_and_no_logic(role: Role) -> None:
@@ -50,15 +56,43 @@ def test_a_playbook_that_leaves_out_the_check_of_the_roles_arguments_says_why(ro
 
 
 def test_every_playbook_has_its_role() -> None:
-    assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {role.name for role in ROLES}
+    internal = {"lease_timer"}  # a playbook of irctl's own, with no entry in the catalogue
+    assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {role.name for role in ROLES} | internal
 
 
-def test_a_remediation_gathers_guards_captures_changes_once_verifies_and_reports(remediation: Role) -> None:
-    [whole] = remediation.tasks()
-    phases = [phase(task) for task in flat(whole["block"])]
-    assert phases == sorted(phases, key=PHASES.index)
-    assert set(phases) == set(PHASES)
-    assert phases.count("Change") == 1
+def test_a_remediation_and_its_revert_gather_guard_capture_change_once_verify_and_report(remediation: Role) -> None:
+    for entry in changing(remediation):
+        [whole] = remediation.tasks(entry)
+        phases = [phase(task) for task in flat(whole["block"])]
+        assert phases == sorted(phases, key=PHASES.index), entry
+        assert set(phases) == set(PHASES), entry
+        assert phases.count("Change") == 1, entry
+
+
+def test_what_can_be_undone_captures_what_its_revert_puts_back(remediation: Role) -> None:
+    """Each task of the revert looks at that record, so that none of them acts on what is there by chance."""
+    if not remediation.about["reversible"]:
+        return
+    captures = [task["name"] for task in flat(remediation.tasks()) if phase(task) == "Capture"]
+    assert any(RECORD in name for name in captures), "a Capture of main is named after the record that it keeps"
+    [whole] = remediation.tasks("revert")
+    shared = whole.get("module_defaults", {})
+    for task in flat(whole["block"]):
+        for module in (word for word in task if word.startswith(PREFIX) and word != REPORT):
+            assert {**shared.get(module, {}), **task[module]}.get("restores") == RECORD, task["name"]
+    texts = [path.read_text() for path in remediation.task_files if path.stem != "revert"]
+    assert not any("restores:" in text for text in texts), "only a revert puts back"
+
+
+def test_a_revert_can_be_told_to_put_back_what_somebody_else_has_changed_since(remediation: Role) -> None:
+    for entry, spec in remediation.specs.items():
+        force = spec.get("options", {}).get(f"{remediation.name}_force")
+        assert (force is not None) == (entry == "revert"), entry
+        assert force is None or (force["type"], force["default"]) == ("bool", False)
+
+
+def test_only_what_can_be_undone_may_end_by_itself(role: Role) -> None:
+    assert "lease" not in role.about or "revert" in role.specs
 
 
 def test_a_diagnosis_gathers_and_reports_and_changes_nothing(role: Role) -> None:
@@ -91,9 +125,10 @@ def test_a_report_names_what_its_file_registers_in_the_phase_that_it_is_of(role:
         assert {part: registered[name] for part, name in named.items()} == {part: PHASE_OF[part] for part in named}, path.name
 
 
-def test_a_remediation_reports_what_it_found_changed_proved_and_kept(remediation: Role) -> None:
-    [named] = [task[REPORT] for task in flat(remediation.tasks()) if REPORT in task]
-    assert set(named) == set(PARTS)
+def test_a_remediation_and_its_revert_report_what_they_found_changed_proved_and_kept(remediation: Role) -> None:
+    for entry in changing(remediation):
+        [named] = [task[REPORT] for task in flat(remediation.tasks(entry)) if REPORT in task]
+        assert set(named) == set(PARTS), entry
 
 
 def test_every_task_is_named_with_its_phase_and_a_sentence(role: Role) -> None:

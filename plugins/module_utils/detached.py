@@ -1,0 +1,33 @@
+"""Start a process that outlives the module which starts it: it reads a plan on standard input and says 'ready'."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+
+
+def start(program: str, plan: dict[str, Any], what: str) -> None:
+    """Run the Python file `program` with the plan until it says 'ready'. Raises Failure with `what`, and why, where it ends."""
+    process = subprocess.Popen(
+        [sys.executable, program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdin.write(json.dumps(plan))
+    process.stdin.close()
+    if process.stdout.readline().strip() != "ready":
+        said = process.stderr.read().strip().splitlines()[-1:] or ["no reason was given"]
+        raise Failure(f"{what}: {printable(said[0])}")
+    process.stdout.close()
+    process.stderr.close()
