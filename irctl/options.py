@@ -16,7 +16,6 @@ from irctl.catalog import Option
 from irctl.errors import Invalid, invalid
 
 TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}", re.ASCII)
-INCIDENT = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
 LARGEST_LIST = 1 << 20  # bytes of an @file
 
 
@@ -50,9 +49,23 @@ def target(text: str) -> str:
 
 
 def incident(text: str) -> str:
-    if not INCIDENT.fullmatch(text):
+    from irctl import incidents
+
+    if not incidents.ID.fullmatch(text):
         raise ValueError("an incident's id is needed, such as INC-2026-1121-001")
     return text
+
+
+def lease_of(limit: str) -> Callable[[str], int]:
+    """The check of --for, where the change may last as long as limit says."""
+
+    def check(text: str) -> int:
+        length = values.seconds(text)
+        if not 1 <= length <= values.seconds(limit):
+            raise ValueError(f"at least 1s and at most {limit}")
+        return length
+
+    return check
 
 
 def timeout(text: str) -> int:

@@ -45,5 +45,5 @@ def _files(found: Remediation) -> Iterator[tuple[str, Path]]:
     for content, part in {*theirs, (OURS, "roles/run"), (OURS, "plugins")}:
         place = content.root / part
         for path in [place] if place.is_file() else place.rglob("*"):
-            if path.is_file() and path.suffix not in (".pyc", ".md"):
+            if "__pycache__" not in path.parts and path.suffix != ".md" and path.is_file():
                 yield f"{content.name}/{path.relative_to(content.root).as_posix()}", path

@@ -14,7 +14,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl import flow
 from irctl import runs as folders
 from irctl.catalog import Option, Remediation
-from irctl.evidence import Difference
+from irctl.evidence import Checked
 from irctl.flow import Order, Outcome
 
 COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
@@ -33,6 +33,14 @@ def table(rows: Iterable[Sequence[str]]) -> None:
     for line in lines:
         padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([*padded, line[-1]]).rstrip())
+
+
+def said(sentence: str, document: Mapping[str, Any], *, as_json: bool) -> None:
+    """One sentence for a person, or the object that says the same."""
+    if as_json:
+        as_object(document)
+    else:
+        click.echo(sentence)
 
 
 def _outcome(word: str, *, check: bool = False) -> str:
@@ -163,18 +171,35 @@ def one_run(folder: folders.Folder, *, as_json: bool) -> None:
     click.echo(f"folder: {folder.path}\ncheck it: irctl evidence verify {folder.run}")
 
 
-def verified(folder: Path, about: Mapping[str, Any], found: Sequence[Difference], *, anchored: bool, as_json: bool) -> None:
+def verified(folder: Path, checked: Checked, held: str, *, as_json: bool) -> None:
+    """What checking a sealed folder found, each difference on a line of its own."""
+    about, found = checked.about, checked.differences
     if as_json:
         rows = [{"kind": one.kind, "name": one.name.encode("utf-8", "backslashreplace").decode()} for one in found]
-        head = {"schema": "irctl/verification/1", "run": about["run"], "sealed": about["sealed"], "intact": not found}
-        as_object(head | {"anchored": anchored, "differences": rows})
+        what = {"incident": checked.name} if "incident" in about else {"run": checked.name}
+        head = {"schema": "irctl/verification/1", **what, "sealed": about["sealed"], "intact": not found}
+        more = {"manifest": checked.digest, "signer": checked.signer or None, "held": held or None, "notes": checked.notes}
+        as_object(head | {"anchored": checked.anchored, **more, "differences": rows})
         return
     for one in found:
         click.echo(click.style(f"{one.kind:<8} {printable(folder / one.name)}", fg="red"))
-    if found:
-        click.echo(
-            f"{about['run']} is NOT as it was sealed at {about['sealed']}: {len(found)} difference{'s' if len(found) > 1 else ''}"
-        )
-        return
-    where = "and the journal knows this manifest" if anchored else "no journal here knows it: UNANCHORED"
-    click.echo(f"{about['run']} is as it was sealed at {about['sealed']}: {len(about['files'])} files match, {where}")
+    click.echo(_verdict(checked))
+    for note in checked.notes:
+        click.echo(f"  {printable(note)}")
+    if held:
+        click.echo(f"  on legal hold: {printable(held)}")
+
+
+def _verdict(checked: Checked) -> str:
+    about, number = checked.about, len(checked.differences)
+    said = f"as it was sealed at {about['sealed']}"
+    if number and {one.kind for one in checked.differences} == {"older"}:
+        return f"{checked.name} is {said}, but it is NOT the newest pack"
+    if number:
+        return f"{checked.name} is NOT {said}: {number} difference{'s' if number > 1 else ''}"
+    said = f"{checked.name} is {said}: {len(about['files'])} files match"
+    if "incident" in about:
+        lines = about["journal"]["seq"]
+        said += f", {lines} line{'s' if lines > 1 else ''} of its journal match, "
+        said += f"signed by {printable(checked.signer)}" if checked.signer else "NOT signed"
+    return f"{said}, {'and the journal knows this manifest' if checked.anchored else 'no journal here knows it: UNANCHORED'}"

@@ -26,6 +26,12 @@ class Host:
     phase: str = ""
     evidence_lost: bool = False
 
+    @property
+    def touched(self) -> bool:
+        """Whether something may have been changed: it was, or nobody knows, or it failed after its change had begun."""
+        begun = self.phase in ("Change", "Verify", "Report")
+        return self.changed or self.outcome == "indeterminate" or (self.outcome == "failed" and begun)
+
     def document(self) -> dict[str, Any]:
         """The host as the envelope shows it."""
         shown = {key: value for key, value in asdict(self).items() if key in ("outcome", "changed", "reason", "before", "after")}

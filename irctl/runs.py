@@ -94,8 +94,8 @@ def _keep_back(path: Path) -> None:
         os.close(descriptor)
 
 
-def finish(folder: Folder, result: dict[str, Any]) -> None:
-    """Write result.json, seal the folder, and close the run in the journal. Raises EvidenceError."""
+def finish(folder: Folder, result: dict[str, Any]) -> str:
+    """Write result.json, seal the folder and say so in the journal; return the manifest's sha256. Raises EvidenceError."""
     try:
         folder.reserve.unlink(missing_ok=True)
         evidence.write(folder.path / "result.json", _pretty(result))
@@ -103,6 +103,11 @@ def finish(folder: Folder, result: dict[str, Any]) -> None:
     except OSError as error:
         raise EvidenceError(f"{folder.path} cannot be written: {error.strerror}") from None
     journal.append(folder.home, {"event": "run-sealed", "run": folder.run, "outcome": result["outcome"], "manifest": sealed})
+    return sealed
+
+
+def close(folder: Folder) -> None:
+    """Nothing is left to do for this run; before that, whoever finds it killed does the rest."""
     folder.marker.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -65,3 +66,11 @@ def settings_of(ctx: click.Context) -> config.Settings:
 
 def wants_json(ctx: click.Context) -> bool:
     return bool(root_of(ctx).get("json"))
+
+
+def remind(home: Path) -> None:
+    """Say on standard error what earlier commands left behind and nobody has looked after yet."""
+    from irctl import reminders
+
+    for sentence in reminders.reminders(home):
+        click.echo(f"warning: {sentence}", err=True)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from irctl import doctor, flow, render
-from irctl.commands import Command, settings_of, wants_json
+from irctl import doctor, render
+from irctl.commands import Command, remind, settings_of, wants_json
 from irctl.errors import DONE, FAILED
 
 
@@ -16,8 +16,7 @@ from irctl.errors import DONE, FAILED
 def command(ctx: click.Context) -> int:
     """Say what is missing on this machine, for which remediation, and the command that installs it. Exit 1: irctl cannot work."""
     settings = settings_of(ctx)
-    for sentence in flow.close_killed(settings.home_path):
-        click.echo(f"warning: {sentence}", err=True)
+    remind(settings.home_path)
     found = list(doctor.checks(settings))
     force = {key: asdict(value) for key, value in vars(settings).items()}
     if wants_json(ctx):

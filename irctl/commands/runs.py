@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl import flow, options, render, runs
-from irctl.commands import Command, settings_of, wants_json
+from irctl import options, render, runs
+from irctl.commands import Command, remind, settings_of, wants_json
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     return [folder.run for folder in runs.listed(settings_of(ctx).home_path) if folder.run.startswith(incomplete)]
 
 
@@ -21,7 +21,7 @@ def _number(text: str) -> int:
 
 
 @click.command(cls=Command, name="runs", epilog="Example: irctl runs --last 5")
-@click.argument("run", required=False, shell_complete=_complete)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option(
     "--last",
     type=options.Value("NUMBER", _number),
@@ -32,8 +32,7 @@ def _number(text: str) -> int:
 def command(ctx: click.Context, run: str | None, last: int) -> None:
     """List the runs, newest first, or show RUN (its id, or the start or last six characters of it)."""
     home = settings_of(ctx).home_path
-    for sentence in flow.close_killed(home):
-        click.echo(f"warning: {sentence}", err=True)
+    remind(home)
     if run is not None:
         render.one_run(runs.find(home, run), as_json=wants_json(ctx))
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +27,13 @@ class Collection:
         inventory = write_inventory(folder, {"here": local, "there": local}, both=["here", "there"], nobody=[])
         self.irctl = Irctl(folder / "home", inventory, {"IRCTL_CONTENT": str(self.root)})
 
-    def role(self, name: str, options: dict[str, object] | None = None, **steps: str) -> None:
-        """Add a remediation; each step is the YAML of one task, by its phase in lower case; what is not given does nothing."""
+    def role(
+        self, name: str, options: dict[str, object] | None = None, about: dict[str, object] | None = None, **steps: str
+    ) -> None:
+        """Add a remediation; each step is the YAML of one task, by its phase in lower case; what is not given does nothing.
+
+        `about` is put into its meta/remediation.yml.
+        """
         folder = self.root / "roles" / name
         for part in ("tasks", "meta", "defaults"):
             (folder / part).mkdir(parents=True)
@@ -39,8 +46,8 @@ class Collection:
         (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, sort_keys=False))
         spec = {"short_description": name, "options": options or {}}
         (folder / "meta" / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": {"main": spec}}))
-        about = {"kind": "remediation", "service": "anything", "severity": "low", "impact": "none", "reversible": True}
-        (folder / "meta" / "remediation.yml").write_text(yaml.safe_dump(about))
+        plain = {"kind": "remediation", "service": "anything", "severity": "low", "impact": "none", "reversible": True}
+        (folder / "meta" / "remediation.yml").write_text(yaml.safe_dump({**plain, **(about or {})}))
         play = {"name": name, "hosts": "{{ irctl_target }}", "gather_facts": False, "roles": [f"acme.fixes.{name}"]}
         (self.root / "playbooks").mkdir(exist_ok=True)
         (self.root / "playbooks" / f"{name}.yml").write_text(yaml.safe_dump([play]))
@@ -61,3 +68,13 @@ def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path(os.path.realpath(tmp_path)) / "t"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 40 MB; the test has to skip where it is not root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)

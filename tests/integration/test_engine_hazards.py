@@ -6,8 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -184,15 +182,6 @@ def test_a_dead_python_in_the_path_is_not_picked(collection: Collection, tmp_pat
     collection.role("ping", change="ansible.builtin.ping: {}")
     done = collection.irctl("remediate", "ping", "--host", "here", "--json", PATH=f"{shims}:{os.environ['PATH']}")
     assert done.json["outcome"] == "unchanged", done.out
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of 40 MB is mounted, which needs root")
