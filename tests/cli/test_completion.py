@@ -11,7 +11,8 @@ import pytest
 from tests.cli.conftest import listing
 from tests.conftest import Irctl
 
-VERBS = ["remediate", "diagnose", "plan", "catalog", "runs", "evidence", "lab", "doctor", "completion"]
+VERBS = ["remediate", "diagnose", "plan", "catalog", "revert", "incident", "request", "approve", "approvals", "leases", "stop", "resume"]
+VERBS += ["runs", "evidence", "lab", "doctor", "completion"]
 
 
 def completed(irctl: Irctl, words: str) -> list[str]:
@@ -40,10 +41,10 @@ def test_the_script_of_a_shell_can_be_read_by_that_shell(irctl: Irctl, shell: st
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("irctl remediate db", ["db-connections"]),
-        ("irctl plan db", ["db-connections"]),
+        ("irctl remediate db-c", ["db-connections"]),
+        ("irctl plan db-c", ["db-connections"]),
         ("irctl diagnose p", ["postgres"]),
-        ("irctl catalog db", ["db-connections"]),
+        ("irctl catalog db-c", ["db-connections"]),
         ("irctl rem", ["remediate"]),
         ("irctl ", VERBS),
         ("irctl remediate zzz", []),
@@ -63,7 +64,7 @@ def test_bash_itself_completes_a_remediation(irctl: Irctl, tmp_path: Path) -> No
     """The whole way: the script read by bash, its function called as TAB calls it."""
     (tmp_path / "completion").write_text(irctl("completion", "bash").out)
     ask = (
-        f'. {tmp_path}/completion; COMP_WORDS=(irctl remediate db); COMP_CWORD=2; _irctl_completion irctl; echo "${{COMPREPLY[*]}}"'
+        f'. {tmp_path}/completion; COMP_WORDS=(irctl remediate db-c); COMP_CWORD=2; _irctl_completion irctl; echo "${{COMPREPLY[*]}}"'
     )
     done = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True)
     assert done.stdout.strip() == "db-connections", done

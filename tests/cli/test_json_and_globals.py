@@ -34,10 +34,11 @@ def test_the_schema_of_a_run_knows_every_outcome_and_its_code() -> None:
 
 
 def test_a_run_that_reached_nobody_is_an_envelope_with_every_host(irctl: Irctl) -> None:
-    done = irctl("remediate", "db-connections", "--host", "prod", "--incident", "INC-2026-1121-001", "--json")
+    incident = irctl("incident", "open", "--title", "Slow", "--severity", "P1", "--json").json["incident"]
+    done = irctl("remediate", "db-connections", "--host", "prod", "--incident", incident, "--json")
     document = only_object(done)
     assert faults("run-1", document) == []
-    assert (done.code, document["outcome"], document["incident"]) == (4, "unreachable", "INC-2026-1121-001")
+    assert (done.code, document["outcome"], document["incident"]) == (4, "unreachable", incident)
     assert {name: host["outcome"] for name, host in document["hosts"].items()} == {"db1": "unreachable", "db2": "unreachable"}
     kept = json.loads((Path(document["folder"]) / "result.json").read_text())
     assert kept == document

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from irctl import runs
+from irctl import incidents, runs
 from irctl.cli import VERBS
 from tools import docs
 
@@ -62,13 +62,15 @@ class Shell:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         settings = {"PATH": path, "IRCTL_HOME": str(self.folder / "home"), "XDG_CONFIG_HOME": str(self.folder)}
         return subprocess.run(
-            ["bash", "-c", runs.RUN_ID.sub(self._newest(), command)], env=kept | settings, cwd=self.folder, timeout=120,
+            ["bash", "-c", self._here(command)], env=kept | settings, cwd=self.folder, timeout=120,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def _newest(self) -> str:
-        found = runs.listed(self.folder / "home")
-        return found[0].run if found else "none"
+    def _here(self, command: str) -> str:
+        """The command with the newest run and the newest incident that there are in the place of those of the page."""
+        home = self.folder / "home"
+        newest = next((folder.run for folder in runs.listed(home)), "none")
+        return incidents.ID.sub(next(iter(incidents.listed(home)), "none"), runs.RUN_ID.sub(newest, command))
 
 
 @pytest.fixture(scope="module")
