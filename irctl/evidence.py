@@ -1,46 +1,75 @@
-"""Seal a folder with a manifest of hashes, and check one later with nothing but the folder itself."""
+"""Seal a folder with a manifest of hashes, and check one later: by itself, and by what the journal of a home knows of it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from irctl.errors import EvidenceError
-from irctl.journal import canonical, utc
+from irctl import journal, verifier
+from irctl.errors import EvidenceError, IrctlError
+from irctl.verifier import MANIFEST, RUN_ID, SCHEMA, Difference, NotSealed
 
-MANIFEST = "manifest.json"
-RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{6}", re.ASCII)
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
-SCHEMA = "irctl/manifest/1"
+__all__ = ["MANIFEST", "RUN_ID", "Checked", "Difference", "check", "differences", "make_folder", "manifest", "seal", "write"]
+RUN_IN_PACK = re.compile(rf"runs/({RUN_ID.pattern})/{re.escape(MANIFEST)}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One thing in a folder that is not as its manifest says: changed, missing or added."""
+@dataclass
+class Checked:
+    """What checking a folder found. `anchored`: the journal knows this manifest as the newest one; `notes` are sentences."""
 
-    kind: str
-    name: str
+    about: dict[str, Any]
+    digest: str
+    differences: list[Difference]
+    signer: str = ""
+    anchored: bool = False
+    notes: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.name}"
+    @property
+    def name(self) -> str:
+        """The run's or the incident's id."""
+        return str(self.about.get("incident") or self.about["run"])
 
 
 def seal(folder: Path, run: str) -> str:
-    """Write the manifest of every file in the folder, fsynced; return the manifest's sha256. Raises EvidenceError."""
+    """Write the manifest of every file in a run's folder, fsynced; return the manifest's sha256. Raises EvidenceError."""
     try:
-        files = {name: _digest(folder / name) for name in sorted(_files(folder)) if name != MANIFEST}
-        content = canonical({"schema": SCHEMA, "run": run, "sealed": utc(), "files": files}) + b"\n"
+        (folder / f"{MANIFEST}.new").unlink(missing_ok=True)  # of a sealing that was killed
+        files, empty = verifier.contents(folder)
+        content = finished(document({"run": run}, hashed(folder, files - {MANIFEST}), empty))
         write(folder / MANIFEST, content)
     except OSError as error:
         raise EvidenceError(f"{folder} cannot be sealed: {error.strerror}") from None
     return hashlib.sha256(content).hexdigest()
+
+
+def hashed(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Size and sha256 of each of these files. Raises EvidenceError where one is no regular file, or cannot be read."""
+    found = verifier.digests(folder, names)
+    for name, digest in found.items():
+        if digest is None:
+            why = "it is not a regular file, or cannot be read"
+            raise EvidenceError(f"{folder} cannot be sealed: {verifier.inert(name)}: {why}")
+    return dict(found)
+
+
+def document(about: Mapping[str, Any], files: Mapping[str, Any], empty: Iterable[str]) -> dict[str, Any]:
+    """The manifest of these files, but for its digest."""
+    return {"schema": SCHEMA, "sealed": journal.utc(), **about, "files": dict(files), "empty": sorted(empty)}
+
+
+def finished(manifest: Mapping[str, Any]) -> bytes:
+    """The bytes of a manifest, with its digest. Raises EvidenceError where a name cannot be written down."""
+    try:
+        return verifier.canonical({**manifest, "digest": verifier.digest_of(dict(manifest))}) + b"\n"
+    except UnicodeEncodeError as error:
+        near = verifier.inert(error.object[max(0, error.start - 60) : error.end + 20])
+        raise EvidenceError(f"it cannot be sealed: a name is not UTF-8: {near}") from None
 
 
 def write(path: Path, content: bytes) -> None:
@@ -59,63 +88,149 @@ def write(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner only. Raises OSError."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def manifest(folder: Path) -> tuple[dict[str, Any], str]:
-    """Read a folder's manifest and its sha256. Raises EvidenceError where it is not one that `seal` wrote."""
-    path = folder / MANIFEST
+    """Read a folder's manifest and its sha256. Raises EvidenceError where it is not one that sealing wrote."""
     try:
-        content = path.read_bytes()
-        found = json.loads(content, object_pairs_hook=_no_twice)
-        files = found["files"]
-        sound = found["schema"] == SCHEMA and bool(RUN_ID.fullmatch(found["run"]) and _TIME.fullmatch(found["sealed"]))
-        sound = sound and all(_inside(name) and len(bytes.fromhex(about["sha256"])) == 32 for name, about in files.items())
-    except FileNotFoundError:
-        raise EvidenceError(f"{folder} is not sealed: it has no {MANIFEST}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise EvidenceError(f"{path} is not a manifest: {' '.join(str(error).split())[:120] or type(error).__name__}") from None
-    if not sound:
-        raise EvidenceError(f"{path} is not a manifest: its schema is unknown or it names a file outside its folder")
-    return found, hashlib.sha256(content).hexdigest()
+        return verifier.manifest(folder)
+    except NotSealed as error:
+        raise EvidenceError(verifier.inert(error)) from None
 
 
 def differences(folder: Path) -> list[Difference]:
     """Hold every file of a sealed folder against its manifest. Raises EvidenceError."""
-    listed = manifest(folder)[0]["files"]
-    there = set(_files(folder)) - {MANIFEST}
-    found = [Difference("missing", name) for name in listed if name not in there]
-    found += [Difference("added", name) for name in there if name not in listed]
-    found += [Difference("changed", name) for name in listed if name in there and not _same(folder / name, listed[name])]
-    return sorted(found, key=lambda difference: (difference.name, difference.kind))
+    about, _ = manifest(folder)
+    return verifier.differences(folder, about)
 
 
-def _same(path: Path, about: dict[str, Any]) -> bool:
+def check(folder: Path, home: Path, allowed: Path | None = None, tsa_ca: Path | None = None) -> Checked:
+    """Hold a sealed folder, or a copy, against its manifest and what the journal of a home knows. Raises EvidenceError."""
     try:
-        return _digest(path) == about
+        report = verifier.check(folder, allowed)
+    except NotSealed as error:
+        raise EvidenceError(verifier.inert(error)) from None
+    found = Checked(report.about, report.digest, report.differences, report.signer)
+    known = _Known.of(home, found.name)
+    if "incident" in report.about:
+        _hold_pack(found, known)
+        _hold_journal(found, known, folder, home, report.later)
+        _hold_timestamp(found, folder, tsa_ca)
+    else:
+        found.anchored = known.runs.get(found.name) == found.digest
+        if not found.anchored and found.name in known.runs:
+            found.differences.append(_of_manifest("changed", "the journal knows another"))
+    return found
+
+
+@dataclass
+class _Known:
+    """What a home's journal says about a run or an incident: the manifests of runs and packs, and the heads of its journal."""
+
+    runs: dict[str, str] = field(default_factory=dict)
+    packs: dict[str, str] = field(default_factory=dict)
+    heads: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, home: Path, name: str) -> _Known:
+        """Read the journal of a home. Raises EvidenceError where it is broken."""
+        found = cls()
+        try:
+            for entry in journal.read(home):
+                if entry.get("event") == "run-sealed":
+                    found.runs[entry["run"]] = entry["manifest"]
+                elif entry.get("incident") == name and entry.get("event") == "pack-sealed":
+                    found.packs[entry["manifest"]] = entry["at"]
+                elif entry.get("incident") == name and entry.get("event") == "incident-head":
+                    found.heads[entry["incident_seq"]] = entry["head"]
+        except KeyError as error:
+            raise EvidenceError(f"the journal lacks {error}") from None
+        return found
+
+
+def _of_manifest(kind: str, why: str) -> Difference:
+    return Difference(kind, f"{MANIFEST} ({why})")
+
+
+def _hold_pack(found: Checked, known: _Known) -> None:
+    newest = list(known.packs)[-1:]
+    found.anchored = newest == [found.digest]
+    if newest and found.digest not in known.packs:
+        found.differences.append(_of_manifest("changed", "the journal knows another"))
+    elif newest and not found.anchored:
+        found.differences.append(_of_manifest("older", f"the journal knows a newer pack, sealed at {known.packs[newest[0]]}"))
+    for name, about in found.about["files"].items():
+        run = RUN_IN_PACK.fullmatch(name)
+        if run and known.runs.get(run[1], about["sha256"]) != about["sha256"]:
+            found.differences.append(Difference("changed", f"{name} (the journal knows another)"))
+
+
+def _hold_journal(found: Checked, known: _Known, folder: Path, home: Path, later: list[Difference]) -> None:
+    """Lines after the seal are no harm where the home's journal knows them, nor is what a killed process left in the home."""
+    there = verifier.lines_of(folder)
+    for seq, head in known.heads.items():
+        if seq <= len(there) and there[seq - 1].hash != head:
+            found.differences.append(_line("changed", f"line {seq} (the journal of this home knows another)"))
+    last, sealed = max(known.heads, default=0), found.about["journal"]["seq"]
+    within = _is_same(folder, home / "incidents" / found.name)
+    if within and last > len(there):
+        gone = verifier.missing_at_the_end(last - len(there))
+        found.differences.append(_line("missing", f"{gone} (the journal of this home knows line {last})"))
+    unknown = later[max(0, last - sealed) :]
+    if not within:
+        found.differences += unknown
+    elif unknown:
+        which = f"{len(unknown)} lines" if len(unknown) > 1 else "line"
+        found.notes.append(f"the journal of this home does not know the last {which} of {verifier.JOURNAL}: UNANCHORED")
+    if number := len(later) - len(unknown):
+        came = f"{number} lines" if number > 1 else "1 line"
+        found.notes.append(f"{came} of {verifier.JOURNAL} came later, to be sealed by the next pack")
+
+
+def _line(kind: str, what: str) -> Difference:
+    return Difference(kind, f"{verifier.JOURNAL}: {what}")
+
+
+def _is_same(folder: Path, other: Path) -> bool:
+    try:
+        return folder.samefile(other)
     except OSError:
         return False
 
 
-def _digest(path: Path) -> dict[str, Any]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(0, "not a regular file", str(path))
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"sha256": digest, "bytes": file.tell()}
+def _hold_timestamp(found: Checked, folder: Path, tsa_ca: Path | None) -> None:
+    stamp = found.about["timestamp"]
+    if stamp and tsa_ca:
+        words = ("-verify", "-digest", stamp["of"], "-in", str(folder / verifier.TIMESTAMP), "-CAfile", str(tsa_ca))
+        done = openssl_ts(*words)
+        if done.returncode:
+            said = verifier.inert(" ".join(done.stderr.decode("utf-8", "replace").split()))[-160:]
+            found.differences.append(Difference("changed", f"{verifier.TIMESTAMP} (openssl: {said})"))
+        else:
+            found.notes.append(f"a timestamp proves that it was there at {stamped_at(folder / verifier.TIMESTAMP)}")
+    elif stamp:
+        found.notes.append("its timestamp is not checked: --tsa-ca FILE does that")
+    elif tsa_ca:
+        found.differences.append(Difference("missing", f"{verifier.TIMESTAMP} (it was sealed without one)"))
 
 
-def _files(folder: Path) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(root) / name).is_symlink()]
-        for name in [*files, *links]:
-            yield (Path(root) / name).relative_to(folder).as_posix()
+def stamped_at(token: Path) -> str:
+    """The time in an RFC 3161 answer, as openssl prints it; '' where it grants none."""
+    said = openssl_ts("-reply", "-in", str(token), "-text").stdout.decode("utf-8", "replace")
+    when = re.search(r"^Time stamp: (.+)$", said, re.MULTILINE)
+    return verifier.inert(when[1]) if when and re.search(r"^Status: Granted", said, re.MULTILINE) else ""
 
 
-def _inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and path.as_posix() == name
-
-
-def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key stands in it twice")
-    return dict(pairs)
+def openssl_ts(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `openssl ts`. Raises IrctlError where there is none."""
+    try:
+        return subprocess.run(["openssl", "ts", *words], capture_output=True, timeout=60, check=False)
+    except FileNotFoundError:
+        raise IrctlError("openssl is not on this machine: apt-get install openssl") from None
+    except subprocess.TimeoutExpired:
+        raise IrctlError("openssl ts did not end within 60 s") from None

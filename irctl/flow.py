@@ -134,11 +134,13 @@ class _Run:
         self._arm(list(hosts))
         try:
             approval.use(self.settings, self.approval, self.folder.run, wish)
+            self._note("run-started", hosts=sorted(hosts))
             self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
-        except IrctlError:
+        except IrctlError as error:
             leases.drop(home, self.folder.run)
+            with suppress(IrctlError):
+                self._note("run-ended", outcome="failed", changed=[], reason=str(error))
             raise
-        self._note("run-started", hosts=sorted(hosts))
         self._steps = runs.open_steps(self.folder)
         with suppress(OSError):
             self.show("hosts", list(hosts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from irctl.errors import Invalid, invalid
 
 TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}", re.ASCII)
 LARGEST_LIST = 1 << 20  # bytes of an @file
+STDIN = "@-"
 
 
 class Value(click.ParamType[Any]):
@@ -114,26 +116,34 @@ def _many(check: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     def read(text: str) -> list[Any]:
         if not text.startswith("@"):
             return [check(text)]
-        found = []
-        for number, line in enumerate(_lines(Path(text[1:])), 1):
+        found, source = [], "standard input" if text == STDIN else "the file"
+        for number, line in enumerate(_lines(text, source), 1):
             try:
                 found += [check(line.strip())] if line.strip() and not line.startswith("#") else []
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
         if not found:
-            raise ValueError("the file names nothing")
+            raise ValueError(f"{source} names nothing")
         return found
 
     return read
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(text: str, source: str) -> list[str]:
+    """The lines of @FILE, or of standard input for @-. Raises ValueError."""
+    path = Path(text[1:])
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST_LIST:
+        if text == STDIN:
+            content = sys.stdin.buffer.read(LARGEST_LIST + 1)
+        elif path.is_file() and path.stat().st_size <= LARGEST_LIST:
+            content = path.read_bytes()
+        else:
             raise ValueError("not a regular file of at most 1 MiB")
-        return path.read_text("utf-8").splitlines()
+        if len(content) > LARGEST_LIST:
+            raise ValueError("at most 1 MiB")
+        return content.decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise ValueError("the file cannot be read") from None
+        raise ValueError(f"{source} cannot be read") from None
 
 
 def typed(ctx: click.Context, options: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:

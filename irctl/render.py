@@ -184,6 +184,8 @@ def verified(folder: Path, checked: Checked, held: str, *, as_json: bool) -> Non
     for one in found:
         click.echo(click.style(f"{one.kind:<8} {printable(folder / one.name)}", fg="red"))
     click.echo(_verdict(checked))
+    if "incident" in about and not found:
+        click.echo(f"  signed by {printable(checked.signer)}" if checked.signer else click.style("  NOT signed", fg="yellow"))
     for note in checked.notes:
         click.echo(f"  {printable(note)}")
     if held:
@@ -200,6 +202,5 @@ def _verdict(checked: Checked) -> str:
     said = f"{checked.name} is {said}: {len(about['files'])} files match"
     if "incident" in about:
         lines = about["journal"]["seq"]
-        said += f", {lines} line{'s' if lines > 1 else ''} of its journal match, "
-        said += f"signed by {printable(checked.signer)}" if checked.signer else "NOT signed"
+        said = f"{said.removesuffix(' match')} and {lines} line{'s' if lines > 1 else ''} of its journal match"
     return f"{said}, {'and the journal knows this manifest' if checked.anchored else 'no journal here knows it: UNANCHORED'}"

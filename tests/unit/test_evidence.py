@@ -82,7 +82,11 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "a link to a folder": (lambda folder: (folder / "x").symlink_to("/etc"), ["added: x"]),
     "a link in place of a file": (swap_for_link, ["changed: run.json"]),
     "a pipe": (lambda folder: os.mkfifo(folder / "x"), ["added: x"]),
-    "a folder in place of a file": (swap_for_folder, ["missing: run.json"]),
+    "a folder in place of a file": (swap_for_folder, ["missing: run.json", "added: run.json/"]),
+    "an empty folder": (lambda folder: (folder / "x").mkdir(), ["added: x/"]),
+    "an empty folder in a folder": (lambda folder: (folder / "x" / "y").mkdir(parents=True), ["added: x/y/"]),
+    "a signature": (lambda folder: (folder / "manifest.json.sig").write_text("x"), ["added: manifest.json.sig"]),
+    "one line end for another": (lambda folder: (folder / "run.json").write_bytes(b"{}\r"), ["changed: run.json"]),
 }  # fmt: skip
 
 
@@ -99,8 +103,17 @@ def test_a_folder_that_holds_a_link_cannot_be_sealed(tmp_path: Path) -> None:
         evidence.seal(tmp_path, RUN)
 
 
+def resealed(document: dict[str, Any]) -> bytes:
+    """A manifest whose digest and bytes are right, whatever it says: each lie is refused for what it is."""
+    return evidence.finished({key: value for key, value in document.items() if key != "digest"})
+
+
 def rewrite(**changes: Any) -> Callable[[bytes], bytes]:
-    return lambda content: json.dumps({**json.loads(content), **changes}).encode()
+    return lambda content: resealed({**json.loads(content), **changes})
+
+
+def without(key: str) -> Callable[[bytes], bytes]:
+    return lambda content: resealed({name: value for name, value in json.loads(content).items() if name != key})
 
 
 DIGEST = {"sha256": "0" * 64, "bytes": 1}
@@ -114,12 +127,12 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
     "a key twice": lambda content: content.replace(b'"run":', b'"run":"' + RUN.encode() + b'","run":'),
     "a file twice": lambda content: content.replace(b'"run.json":', b'"run.json":{"sha256":"' + b"0" * 64 + b'"},"run.json":', 1),
     "another schema": rewrite(schema="irctl/manifest/9"),
-    "no schema": lambda content: json.dumps({key: value for key, value in json.loads(content).items() if key != "schema"}).encode(),
+    "no schema": without("schema"),
     "no run": rewrite(run=None),
     "a run that is none": rewrite(run="r1"),
     "a run with an escape": rewrite(run=f"{RUN}\x1b[2J"),
     "a line more in the run": rewrite(run=f"{RUN}\n"),
-    "no time": lambda content: json.dumps({key: value for key, value in json.loads(content).items() if key != "sealed"}).encode(),
+    "no time": without("sealed"),
     "a time that is none": rewrite(sealed="yesterday"),
     "a line more in the time": rewrite(sealed="2026-11-21T02:23:11.000000Z\n"),
     "files are a list": rewrite(files=["run.json"]),
@@ -130,6 +143,29 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
     "absolute": rewrite(files={"/etc/passwd": DIGEST}),
     "another spelling": rewrite(files={"./run.json": DIGEST}),
     "no name": rewrite(files={"": DIGEST}),
+    "a size below zero": rewrite(files={"run.json": {"sha256": "0" * 64, "bytes": -1}}),
+    "a size that is a word": rewrite(files={"run.json": {"sha256": "0" * 64, "bytes": "1"}}),
+    "a size that is true": rewrite(files={"run.json": {"sha256": "0" * 64, "bytes": True}}),
+    "a hash in capitals": rewrite(files={"run.json": {"sha256": "A" * 64, "bytes": 1}}),
+    "more about a file": rewrite(files={"run.json": {**DIGEST, "mode": 1}}),
+    "an empty folder outside": rewrite(empty=["../x"]),
+    "an empty folder twice": rewrite(empty=["x", "x"]),
+    "empty folders are a text": rewrite(empty="x"),
+    "a key more": rewrite(note="x"),
+    "of a run and an incident": rewrite(incident="INC-2026-1121-001"),
+    "no digest": lambda content: json.dumps({k: v for k, v in json.loads(content).items() if k != "digest"}).encode(),
+    "another digest": lambda content: content.replace(b'"digest":"', b'"digest":"0', 1),
+    "another run, the digest as it was": lambda content: content.replace(b"db-connections", b"db-connectionz"),
+    "a blank": lambda content: content.replace(b",", b", ", 1),
+    "no line end": lambda content: content.rstrip(b"\n"),
+    "two line ends": lambda content: content + b"\n",
+    "other order of keys": lambda content: (
+        json.dumps(dict(reversed(json.loads(content).items())), separators=(",", ":")).encode() + b"\n"
+    ),
+    "an escape where none is needed": lambda content: content.replace(b"run.json", b"\\u0072un.json", 1),
+    "half a character": lambda content: content.replace(b"run.json", b"\\ud800un.json", 1),
+    "NaN": lambda content: content.replace(b'"bytes":3', b'"bytes":NaN', 1),
+    "a number of a million digits": lambda content: content.replace(b'"bytes":3', b'"bytes":' + b"9" * 1_000_000, 1),
 }
 
 
@@ -149,6 +185,32 @@ def test_what_is_no_lie_is_believed(sealed: Path) -> None:
     path = sealed / "manifest.json"
     path.write_bytes(rewrite(run=RUN.replace("db-connections", "other"), sealed="2026-11-21T02:23:11.000000Z")(path.read_bytes()))
     assert evidence.differences(sealed) == []
+
+
+def test_an_empty_folder_is_part_of_what_is_sealed(tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    evidence.write(tmp_path / "run.json", b"{}")
+    evidence.seal(tmp_path, RUN)
+    assert differences(tmp_path) == []
+    (tmp_path / "evidence").rmdir()
+    assert differences(tmp_path) == ["missing: evidence/"]
+    (tmp_path / "other").mkdir()
+    assert differences(tmp_path) == ["missing: evidence/", "added: other/"]
+
+
+def test_what_a_killed_sealing_left_is_no_part_of_the_next(tmp_path: Path) -> None:
+    evidence.write(tmp_path / "run.json", b"{}")
+    (tmp_path / "manifest.json.new").write_bytes(b'{"half')
+    evidence.seal(tmp_path, RUN)
+    assert differences(tmp_path) == []
+
+
+def test_a_name_that_is_not_utf_8_cannot_be_sealed_but_is_named(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff")).write_text("")
+    with pytest.raises(EvidenceError, match="a name is not UTF-8") as caught:
+        evidence.seal(tmp_path, RUN)
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "manifest.json").exists()
 
 
 def test_a_folder_without_a_manifest_is_not_sealed(tmp_path: Path) -> None:
