@@ -76,9 +76,8 @@ def test_what_was_begun_is_completed(irctl: Irctl, words: str, offered: list[str
 def test_bash_itself_completes_a_remediation(irctl: Irctl, tmp_path: Path) -> None:
     """The whole way: the script read by bash, its function called as TAB calls it."""
     (tmp_path / "completion").write_text(irctl("completion", "bash").out)
-    ask = f'. {tmp_path}/completion; COMP_WORDS=(irctl remediate db-c); COMP_CWORD=2; _irctl_completion irctl; '
-        'echo "${COMPREPLY[*]}"'
-    done = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True)
+    as_tab = 'COMP_WORDS=(irctl remediate db-c); COMP_CWORD=2; _irctl_completion irctl; echo "${COMPREPLY[*]}"'
+    done = subprocess.run(["bash", "--norc", "-c", f". {tmp_path}/completion; {as_tab}"], capture_output=True, text=True)
     assert done.stdout.strip() == "db-connections", done
 
 
