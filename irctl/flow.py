@@ -101,7 +101,9 @@ class _Run:
 
     def job(self, inventory: Path) -> engine.Job:
         order, found = self.order, self.order.found
-        fixed = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(self.folder.evidence)}
+        fixed: dict[str, Any] = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(self.folder.evidence)}
+        if order.lease:
+            fixed["run_lease"] = order.lease
         if order.reverts:
             fixed["run_revert_root"] = str(runs.Folder(self.folder.home, order.reverts).evidence)
         return engine.Job(
@@ -152,10 +154,11 @@ class _Run:
     def _arm(self, hosts: list[str]) -> None:
         """What ends the change is written down before it is made. Raises IrctlError."""
         order, home = self.order, self.folder.home
-        if order.entry_point == "main" and not order.check:
+        terms = order.found.about.get("lease", {})
+        if order.entry_point == "main" and not order.check and not terms.get("additive"):
             leases.require_no_other(home, order.found.name, hosts)
         if order.lease and not order.check:
-            limit = values.seconds(order.found.about["lease"]["limit"])
+            limit = values.seconds(terms["limit"])
             where, content, who = str(self.settings.inventory_path()), self.settings.content.value, self.settings.operator
             about = (self.folder.run, order.found.name, tuple(hosts), where, content, order.incident, who)
             leases.arm(home, leases.Lease(*about, seconds=order.lease, limit=limit, armed=moments.now()))

@@ -61,7 +61,6 @@ class Lease:
 def arm(home: Path, lease: Lease) -> None:
     """Write a lease down, before its change is made. Raises Refused or EvidenceError, and then nothing may be changed."""
     require_keeper(home)
-    require_no_other(home, lease.remediation, lease.hosts)
     try:
         _folder(home).mkdir(mode=0o700, parents=True, exist_ok=True)
         keep_back(home, lease.run)

@@ -12,7 +12,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import sessions, va
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.report import PARTS
 from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
-SHARED = ("postgres_", "irctl_", "run_")
+SHARED = ("postgres_", "edge_", "aws_", "irctl_", "run_")
 PLUGINS = "ansible_collections.irctl.runbooks.plugins"
 MODULES = {
     path.stem: importlib.import_module(f"{PLUGINS}.modules.{path.stem}") for path in (ROOT / "plugins" / "modules").glob("[!_]*.py")
@@ -82,7 +82,7 @@ def test_what_a_role_keeps_to_itself_begins_with_its_name_and_two_underscores(ro
 
 def test_every_variable_that_a_role_uses_of_its_own_is_an_option_of_it(role: Role) -> None:
     text = "".join(path.read_text() for path in role.folder.glob("*/*.yml") if path.parent.name in ("tasks", "vars"))
-    used = set(re.findall(rf"(?<![\w.]){role.name}_[a-z_]+", text))
+    used = set(re.findall(rf"(?<![\w.]){role.name}_[a-z0-9_]+", text))
     modules = set(re.findall(r"irctl\.runbooks\.(\w+)", text))
     assert used - modules <= set(role.options)
 
@@ -171,3 +171,23 @@ def test_what_a_role_hands_to_a_module_by_name_are_its_own_variables_and_the_mod
                     assert set(given) <= set(known), f"{path.name}: {task['name']}"
                     assert {option for option, about in known.items() if about.get("required")} <= {*holders, *given}
     assert used == set(role.options), "an option that reaches no module does nothing"
+
+
+def test_no_option_of_a_role_has_a_name_that_a_command_uses_itself(role: Role) -> None:
+    ours = {
+        "host",
+        "incident",
+        "timeout",
+        "check",
+        "for",
+        "plan",
+        "approval",
+        "break_glass",
+        "reason",
+        "out",
+        "expires",
+        "json",
+        "home",
+    }
+    named = {name.removeprefix(f"{role.name}_") for name in role.options if name.startswith(f"{role.name}_")}
+    assert not named & (ours | {"inventory", "verbose", "help"})
