@@ -1,11 +1,11 @@
-"""What earlier commands left behind: killed runs, leases that did not end, glass that was broken, and a stop that is still on."""
+"""What earlier commands left behind: killed runs, leases that did not end, and glass that was broken."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from irctl import breakglass, flow, leases, stops
+from irctl import breakglass, flow, leases
 
 
 def reminders(home: Path) -> Iterator[str]:
@@ -13,5 +13,3 @@ def reminders(home: Path) -> Iterator[str]:
     yield from flow.close_killed(home)
     yield from leases.reminders(home)
     yield from breakglass.reminders(home)
-    if on := stops.reason(home):
-        yield f"every change is stopped since {on['at']} by {on['by']}: {on['reason']}"
