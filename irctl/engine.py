@@ -113,8 +113,8 @@ def _prepare(private: Path, job: Job) -> None:
     ours = {"irctl_target": ",".join(job.names), "irctl_report_file": str(private / "reports.json")}
     variables = {**ours, **job.given}
     _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
-    question = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout}
-    _write(private / "job.json", json.dumps(question))
+    about = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout}
+    _write(private / "job.json", json.dumps({"parent": os.getpid(), **about}))
     python = shlex.quote(sys.executable)
     _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.playbook "$@"\n', 0o700)
     for fifo in ("gate.request", "gate.reply"):

@@ -66,7 +66,8 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
 
 
 def main() -> None:
-    die_with_parent()
+    with open("job.json") as file:
+        die_with_parent(json.load(file)["parent"])
     gc.disable()  # this process is short, and a collection in a fork copies the memory that it shares
     os.register_at_fork(before=gc.freeze)
     os.environ["ANSIBLE_STDOUT_CALLBACK"] = "irctl.runbooks.events"  # extends the one that ansible-runner has set

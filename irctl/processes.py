@@ -23,8 +23,8 @@ def adopt_orphans() -> None:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent() -> None:
-    """When this process's parent is gone, even by kill -9, kill everything below this process and end it."""
+def die_with_parent(parent: int) -> None:
+    """When the parent, of this process id, is gone, even by kill -9, kill everything below this process and end it."""
 
     def parent_is_gone(number: int, frame: FrameType | None) -> None:
         kill_children()
@@ -33,23 +33,39 @@ def die_with_parent() -> None:
     adopt_orphans()
     signal.signal(PARENT_IS_GONE, parent_is_gone)
     _prctl(PR_SET_PDEATHSIG, PARENT_IS_GONE)
+    if os.getppid() != parent:  # it was gone before the kernel knew that this process wants to be told
+        os._exit(1)
     os.register_at_fork(after_in_child=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
 
 def kill_children() -> None:
-    """Kill every process below this one, and look again until there is none: a fork may come between. None is waited for."""
+    """Kill every process below this one, and look again until there is none: a fork may come between. None is waited for.
+
+    All are stopped before one is killed: a shell whose command is killed first would go on with its next command.
+    """
     import psutil
 
-    def alive() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children(recursive=True) if _works(child)]
-
-    while children := alive():
+    def tell(children: list[psutil.Process], number: int) -> None:
         for child in children:
             try:
-                child.kill()
+                child.send_signal(number)
             except psutil.NoSuchProcess:
                 continue
-        time.sleep(0.005)
+            except psutil.AccessDenied:  # of another user, by sudo: it ends when it finds its pipes closed
+                beyond.add(child.pid)
+
+    def at_work() -> list[psutil.Process]:
+        return [one for one in psutil.Process().children(recursive=True) if one.pid not in beyond and _works(one)]
+
+    stopped: set[int] = set()
+    beyond: set[int] = set()
+    while children := at_work():
+        fresh = [child for child in children if child.pid not in stopped]
+        tell(fresh, signal.SIGSTOP)
+        stopped |= {child.pid for child in fresh}
+        if not fresh:
+            tell(children, signal.SIGKILL)
+            time.sleep(0.005)
 
 
 def _works(process: object) -> bool:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import Irctl, write_inventory
+from tests.hosts import hosts  # noqa: F401 - a fixture
 
 PHASES = ("Gather", "Guard", "Capture", "Change", "Verify")
 
