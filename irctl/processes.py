@@ -31,7 +31,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
     adopt_orphans()
-    signal.signal(PARENT_IS_GONE, parent_is_gone)
+    for number in (PARENT_IS_GONE, signal.SIGHUP):  # its terminal is the parent's, and is hung up first
+        signal.signal(number, parent_is_gone)
     _prctl(PR_SET_PDEATHSIG, PARENT_IS_GONE)
     if os.getppid() != parent:  # it was gone before the kernel knew that this process wants to be told
         os._exit(1)
