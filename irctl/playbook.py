@@ -46,7 +46,7 @@ def ask(answer: dict[str, Any], modules: list[str]) -> bool:
     """Send what was resolved to irctl and wait for its word; meanwhile import what the tasks will need, once for all forks."""
     with open("gate.request", "w") as request:
         json.dump(answer, request, default=lambda value: "(not shown: vaulted)")
-    for module in modules:
+    for module in ["psutil", *modules]:  # psutil is what the end of the parent is answered with
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     with open("gate.reply") as reply:

@@ -27,8 +27,10 @@ def die_with_parent(parent: int) -> None:
     """When the parent, of this process id, is gone, even by kill -9, kill everything below this process and end it."""
 
     def parent_is_gone(number: int, frame: FrameType | None) -> None:
-        kill_children()
-        os._exit(1)
+        try:
+            kill_children()
+        finally:  # an error must not go up into what was just being done, which would catch it and go on
+            os._exit(1)
 
     adopt_orphans()
     for number in (PARENT_IS_GONE, signal.SIGHUP):  # its terminal is the parent's, and is hung up first
