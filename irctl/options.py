@@ -97,7 +97,7 @@ def click_option(option: Option) -> click.Option:
 
 
 def _metavar(option: Option) -> str:
-    return {"duration": "DURATION", "name": "NAME"}.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
+    return {"duration": "DURATION", "name": "NAME", "network": "ADDRESS"}.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
 
 
 def _help(option: Option) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
@@ -21,7 +21,7 @@ def check(option: Option, value: object) -> Any:
         return _truth(value)
     if option.choices and value not in option.choices:
         raise ValueError(f"one of {', '.join(option.choices)} is needed")
-    return values.name(value) if option.kind == "name" else _text(value)
+    return _KINDS.get(option.kind, _text)(value)
 
 
 def _within(number: int, option: Option, read: Any) -> int:
@@ -30,6 +30,13 @@ def _within(number: int, option: Option, read: Any) -> int:
     if option.maximum is not None and number > read(option.maximum):
         raise ValueError(f"at most {option.maximum}")
     return number
+
+
+def _network(value: object) -> str:
+    from ansible_collections.irctl.runbooks.plugins.module_utils import networks
+
+    networks.parse(value)
+    return _text(value)
 
 
 def _truth(value: object) -> bool:
@@ -42,6 +49,9 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError("text is needed")
     return value
+
+
+_KINDS: Mapping[str, Callable[[object], str]] = {"name": values.name, "network": _network}
 
 
 def check_inventory(options: tuple[Option, ...], hosts: Mapping[str, Mapping[str, Any]]) -> None:

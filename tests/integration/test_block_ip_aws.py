@@ -635,20 +635,32 @@ def test_where_it_cannot_be_read_what_is_protected_nothing_is_written(edge: Aws,
 def test_without_protected_networks_in_the_inventory_nothing_is_blocked_unless_it_says_there_are_none(edge: Aws) -> None:
     edge.with_rules(edge.blocking())
     edge.forget()
-    for given in ({"edge_protected": []}, {"edge_protected": None}, {"edge_protected": ["10.0.0.0/33"]}):
-        done = block(edge.irctl(waf=edge.waf_host(**given)), "waf", "198.51.100.7")
-        assert (done.code, "protected" in done.out) == (REFUSED, True), done.out
+    for given, code in (([], REFUSED), (None, REFUSED), (["10.0.0.0/33"], INVALID)):
+        done = block(edge.irctl(waf=edge.waf_host(edge_protected=given)), "waf", "198.51.100.7")
+        assert (done.code, "protected" in done.out) == (code, True), done.out
     assert edge.sent() == []
     none = edge.waf_host(edge_protected=[], edge_protected_none=True)
     assert block(edge.irctl(waf=none), "waf", "198.51.100.7").code == 0
 
 
-def test_bad_input_is_refused_before_anything_is_asked(edge: Aws) -> None:
-    bad = ["0.0.0.0/0", "d41d8cd98f00b204e9800998ecf8427e", "example.com", "10.0.0.1", "169.254.169.254", "91.0.0.1/8"]
-    for one in bad:
-        done = block(edge.irctl(), "waf", one, "198.51.100.7")
-        assert (done.code, done.host("waf")["outcome"]) == (REFUSED, "refused"), one
+@pytest.mark.parametrize("text", ["10.0.0.1", "169.254.169.254", "91.0.0.0/8"])
+def test_what_must_not_be_blocked_is_refused_before_anything_is_asked(edge: Aws, text: str) -> None:
+    done = block(edge.irctl(), "waf", text, "198.51.100.7")
+    assert (done.code, done.host("waf")["outcome"]) == (REFUSED, "refused")
     assert edge.sent() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0/0", "d41d8cd98f00b204e9800998ecf8427e", "example.com", "91.0.0.1/8", "010.1.2.3", "::ffff:91.0.0.1"]
+)
+def test_what_is_no_address_is_bad_input_and_no_run_begins(edge: Aws, text: str) -> None:
+    irctl = edge.irctl()
+    done = irctl("remediate", "block-ip", "--host", "waf", "--address", "198.51.100.7", "--address", text)
+    assert (done.code, len(done.err.splitlines())) == (INVALID, 1), done.err
+    assert done.err.startswith("error: --address: ")
+    assert done.err.endswith(f"(got '{text}')\n")
+    assert edge.sent() == []
+    assert not (irctl.home / "runs").exists()
 
 
 def test_a_backend_that_the_inventory_does_not_name_is_asked_for(edge: Aws) -> None:
