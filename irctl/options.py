@@ -97,7 +97,8 @@ def click_option(option: Option) -> click.Option:
 
 
 def _metavar(option: Option) -> str:
-    return {"duration": "DURATION", "name": "NAME", "network": "ADDRESS"}.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
+    kinds = {"duration": "DURATION", "name": "NAME", "network": "ADDRESS"}
+    return kinds.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
 
 
 def _help(option: Option) -> str:

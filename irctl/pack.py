@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from irctl import evidence, incidents, journal, records, runs, signing, verifier
+from irctl import checklist, evidence, incidents, journal, records, runs, signing, verifier
 from irctl.config import Settings
 from irctl.errors import Busy, EvidenceError, Invalid, IrctlError
 from irctl.verifier import APART, MANIFEST, NAMESPACE, SIGNATURE, TIMESTAMP
@@ -56,7 +56,7 @@ def pack(home: Path, incident: str, settings: Settings, *, sign: bool = True, st
         finally:
             shutil.rmtree(part, ignore_errors=True)
     done.about, done.manifest = evidence.manifest(folder)
-    done.missing = records.missing(home, incident)
+    done.missing = checklist.missing(home, incident)
     return done
 
 

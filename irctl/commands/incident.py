@@ -250,14 +250,14 @@ def close(ctx: click.Context, incident: str | None, resolution: str | None) -> N
     said = {"resolution": incidents.text("--resolution", resolution, lines=True)} if resolution is not None else {}
     entry = {"event": "closed", **said, "by": settings_of(ctx).operator}
     incidents.record(home, found, entry)
-    from irctl import records
+    from irctl import checklist, records
 
     if not (packed := (home / "incidents" / found / MANIFEST).exists()):  # what is sealed stays as it is until it is packed again
         records.render(home, found)
     _say(ctx, found, "closed")
     if wants_json(ctx):
         return
-    for lacking in records.missing(home, found):
+    for lacking in checklist.missing(home, found):
         click.echo(f"  still missing: {lacking}")
     if packed:
         click.echo(f"Its pack is older than this. To pack it again: irctl incident pack {found}")
@@ -293,7 +293,8 @@ def list_(ctx: click.Context, everything: bool) -> int:
 
 
 def _print_list(found: list[State], *, as_json: bool, none: str) -> None:
-    from irctl import records, render
+    from irctl import render
+    from irctl.timeline import moment
 
     keys = ("incident", "title", "severity", "profile", "status", "closed", "component", "commander", "assigned", "held")
     if as_json:
@@ -303,7 +304,7 @@ def _print_list(found: list[State], *, as_json: bool, none: str) -> None:
         click.echo(none)
     else:
         status_of = [f"{state.status}, closed" if state.closed else state.status for state in found]
-        since = [records.moment(state.times["opened"]) for state in found]
+        since = [moment(state.times["opened"]) for state in found]
         render.table(
             [one.incident, one.severity, word, at, one.title] for one, word, at in zip(found, status_of, since, strict=True)
         )
@@ -329,18 +330,19 @@ def show(ctx: click.Context, incident: str | None, notice: bool) -> None:
 
 
 def _print_state(home: Path, state: State, now: datetime) -> None:
-    from irctl import records, render
+    from irctl import checklist, render
+    from irctl.timeline import moment
 
-    closed = f", closed {records.moment(state.times['closed'])}" if state.closed else ""
+    closed = f", closed {moment(state.times['closed'])}" if state.closed else ""
     click.echo(f"{click.style(state.incident, bold=True)}  {state.title}")
     click.echo(f"{state.level.title} of {state.profile}, {state.status}{closed}\n")
-    rows = {"opened": records.moment(state.times["opened"]), "component": state.component, "commander": state.commander}
+    rows = {"opened": moment(state.times["opened"]), "component": state.component, "commander": state.commander}
     rows |= {"assigned": state.assigned, "resolution": state.resolution, "legal hold": state.held, "runs": _counted(state.runs)}
     rows |= {"leases": _counted(state.leases), "approvals": str(len(state.approvals) or "")}
     rows |= {name.replace("_", " "): said for name, said in state.impact.items()}
     render.table([f"  {name}", " / ".join(said.splitlines())] for name, said in rows.items() if said)
     click.echo("\nClocks")
-    render.table(_clock_row(one) for one in incidents.readings(state, now, records.written(home, state.incident)))
+    render.table(_clock_row(one) for one in incidents.readings(state, now, checklist.written(home, state.incident)))
     click.echo(f"\ntimeline: irctl incident timeline {state.incident}\nfolder: {home / 'incidents' / state.incident}")
 
 
@@ -356,7 +358,7 @@ def _clock_row(one: Reading) -> list[str]:
 
 
 def _in_words(one: Reading) -> str:
-    from irctl.records import span
+    from irctl.timeline import span
 
     if one.left is not None:
         length = span(timedelta(seconds=one.left))
@@ -379,17 +381,19 @@ _WAITS = {
 @click.pass_context
 def timeline(ctx: click.Context, incident: str | None) -> None:
     """Print all that happened, in order, as its journal has it."""
-    from irctl import records, render
+    from irctl import render
+    from irctl.timeline import lines as lines_of
+    from irctl.timeline import moment
 
     home, found = settings_of(ctx).home_path, chosen(ctx, incident)
-    lines = records.timeline(home, found)
+    lines = lines_of(home, found)
     if wants_json(ctx):
         rows = [{"seq": line.seq, "at": line.at, "by": line.by, "what": line.what} for line in lines]
         render.as_object({"schema": "irctl/timeline/1", "incident": found, "lines": rows})
         return
     for line in lines:
         first, *more = [printable(part, 10_000) for part in line.what.splitlines()]
-        click.echo("\n    ".join([f"{records.moment(line.at)}  {line.by}: {first}", *more]))
+        click.echo("\n    ".join([f"{moment(line.at)}  {line.by}: {first}", *more]))
 
 
 pack.register(command)

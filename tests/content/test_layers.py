@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tests.content.conftest import ROOT
 
+RECORD = {"incidents", "timeline", "checklist", "records", "pack", "collect"}
 LAYERS = (
     {"__main__", "cli", "commands", "options"},
     {"render", "progress", "flow", "doctor", "lab", "leasing", "reminders", "timer"},
-    {"incidents", "records", "pack", "collect", "approval", "approvers", "breakglass", "request", "leases", "stops"},
+    {*RECORD, "approval", "approvers", "breakglass", "request", "leases", "stops"},
     {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "parameters", "playbook", "documents", "statements"},
     {"catalog", "config", "content", "errors", "processes", "moments", "signing", "severity", "verifier"},
 )

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from irctl import incidents, journal, records
+from irctl import checklist, incidents, journal, records
 from irctl.errors import REFUSED, EvidenceError, Invalid, Refused
 
 PROCESSES, EACH = 8, 50
@@ -520,7 +520,7 @@ def test_markdown_is_made_inert_and_what_is_plain_stays_readable(text: str, show
     assert records.inert(text) == shown
 
 
-def checklist(home: Path, incident: str) -> list[str]:
+def checklist_of(home: Path, incident: str) -> list[str]:
     path = folder_of(home, incident) / "checklist.md"
     path.unlink(missing_ok=True)
     records.render(home, incident)
@@ -528,20 +528,20 @@ def checklist(home: Path, incident: str) -> list[str]:
 
 
 def test_the_checklist_has_nine_boxes_and_those_are_ticked_that_are_known(home: Path, incident: str) -> None:
-    boxes = checklist(home, incident)
+    boxes = checklist_of(home, incident)
     assert len(boxes) == 9
     assert not [box for box in boxes if not box.startswith("- [ ] ")]
     ran(home, incident, "R1", "changed", "db1")
     add(home, incident, "communicated", where="status-page")
     add(home, incident, "status", status="Resolved")
-    boxes = checklist(home, incident)
+    boxes = checklist_of(home, incident)
     assert boxes[0].startswith("- [x] Incident resolved and verified in production (Resolved ")
     assert boxes[0].endswith("verified by run R1)")
     assert boxes[1] == '- [ ] Status page updated to "Resolved"', "it was told before"
     add(home, incident, "communicated", where="status-page")
     add(home, incident, "communicated", where="stakeholders")
     add(home, incident, "packed")
-    boxes = checklist(home, incident)
+    boxes = checklist_of(home, incident)
     assert [number for number, box in enumerate(boxes, 1) if box.startswith("- [x] ")] == [1, 2, 3, 9]
     assert "due by" in boxes[3]
 
@@ -551,7 +551,7 @@ def test_what_failed_last_is_not_called_verified(home: Path, incident: str, outc
     ran(home, incident, "R1", "changed", "db1")
     ran(home, incident, "R2", outcome)
     add(home, incident, "status", status="Resolved")
-    assert checklist(home, incident)[0].startswith("- [ ] ")
+    assert checklist_of(home, incident)[0].startswith("- [ ] ")
 
 
 def test_files_are_begun_with_what_is_known(home: Path, incident: str) -> None:
@@ -562,23 +562,23 @@ def test_files_are_begun_with_what_is_known(home: Path, incident: str) -> None:
     text = {name: (folder_of(home, incident) / name).read_text() for name in records.BEGUN}
     assert "- Affected users (count or percentage): 500" in text["impact-assessment.md"]
     assert "- Current state (ongoing, stopped): stopped" in text["impact-assessment.md"]
-    for name in records.POST_MORTEMS:
+    for name in checklist.POST_MORTEMS:
         assert "- Users affected: 500" in text[name]
         assert "Rolled back" in text[name]
         assert "- [ ] Review the use of break-glass" in text[name]
     for heading in ("Summary", "Timeline", "Root Cause", "Impact", "Resolution", "Action Items", "Lessons Learned"):
-        assert all(f"## {heading}\n" in text[name] for name in records.POST_MORTEMS)
+        assert all(f"## {heading}\n" in text[name] for name in checklist.POST_MORTEMS)
 
 
 # What is missing
 
 
 def fill(path: Path) -> None:
-    path.write_text(path.read_text().replace(records.BLANK, "said"))
+    path.write_text(path.read_text().replace(checklist.BLANK, "said"))
 
 
 def test_what_a_pack_must_contain_and_does_not_is_said(home: Path, incident: str) -> None:
-    said = records.missing(home, incident)
+    said = checklist.missing(home, incident)
     assert said[:3] == [f"{name} is not written yet" for name in ("timeline.md", "changes.json", "approvals.json")]
     assert "no logs were captured before, during or after the incident: logs/ is empty" in said
     assert said[-2:] == [
@@ -588,7 +588,7 @@ def test_what_a_pack_must_contain_and_does_not_is_said(home: Path, incident: str
     add(home, incident, "break-glass", reason="x", run="R1", needed=["security", "incident-commander"])
     add(home, incident, "countersigned", run="R2", role="security")
     records.render(home, incident)
-    said = records.missing(home, incident)
+    said = checklist.missing(home, incident)
     assert "run R1 has begun and its end is not in the timeline" in said
     assert "run R1 broke the glass and is not countersigned" in said
     assert any(one.startswith("the impact assessment has ") for one in said)
@@ -600,7 +600,7 @@ def test_logs_are_wanted_from_before_the_first_change_and_until_after_the_end(ho
     (folder_of(home, incident) / "logs" / "api.log").write_text("x")
 
     def lacks(when: str) -> bool:
-        return any(one.startswith(f"no logs were captured {when}") for one in records.missing(home, incident))
+        return any(one.startswith(f"no logs were captured {when}") for one in checklist.missing(home, incident))
 
     ran(home, incident, "R1", "changed", "db1")
     assert lacks("before the first change")
@@ -626,7 +626,7 @@ def test_nothing_is_missing_where_all_is_there(home: Path, incident: str) -> Non
     records.render(home, incident)
     fill(folder_of(home, incident) / "impact-assessment.md")
     fill(folder_of(home, incident) / "rca.md")
-    assert records.missing(home, incident) == []
+    assert checklist.missing(home, incident) == []
 
 
 def test_a_post_mortem_without_blanks_stops_its_clock(home: Path, incident: str) -> None:
@@ -635,7 +635,7 @@ def test_a_post_mortem_without_blanks_stops_its_clock(home: Path, incident: str)
 
     def state() -> str:
         told = incidents.state(home, incident)
-        clocks = incidents.readings(told, datetime.now(UTC), records.written(home, incident))
+        clocks = incidents.readings(told, datetime.now(UTC), checklist.written(home, incident))
         return next(one.state for one in clocks if one.clock.name == "post-mortem")
 
     assert state() == "running"
