@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from irctl import evidence, journal, moments
+from irctl import evidence, journal, moments, runs
 from irctl.errors import EvidenceError, Invalid, Refused
 from irctl.evidence import RUN_ID
 from irctl.moments import Moment
 
 BALLAST = 2 << 20  # bytes kept back, so that the end of a lease can be recorded on a full disk
-RETRY = (60, 120, 300, 900)  # seconds between attempts to end a lease; the last one goes on
+RETRY = moments.RETRY
 ON, FAILED = "on", "failed"
+CONTROLLER, HOST, KERNEL = "controller", "host", "kernel"
+NEAR = "lease.json"  # kept of a host: what ends the lease beside the controller
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,7 @@ class Lease:
 
     def due(self, now: Moment, uptimes: dict[str, float]) -> bool:
         """Whether it must end now; after a failed attempt, whether to try again."""
-        if self.left(now, uptimes) > 0:
-            return False
-        pause = RETRY[min(self.attempts, len(RETRY)) - 1] if self.attempts else 0
-        return self.tried is None or moments.elapsed(self.tried, now, uptimes) >= pause
+        return self.left(now, uptimes) <= 0 and moments.may_try(self.attempts, self.tried, now, uptimes)
 
 
 def arm(home: Path, lease: Lease) -> None:
@@ -87,14 +87,37 @@ def settle(home: Path, run: str, *, touched: bool) -> None:
             ended(home, lease, "the run changed nothing")
 
 
-def extend(home: Path, lease: Lease, seconds: int) -> Lease:
-    """Let it end this many seconds from now. Raises Refused beyond its limit, which counts from the first start."""
+def extended(home: Path, lease: Lease, seconds: int) -> int:
+    """How long it lasts in all if it ends this many seconds from now. Raises Refused beyond its limit, from the first start."""
     passed = moments.elapsed(lease.armed, moments.now(), uptimes(home))
     whole = int(passed) + seconds
     if whole > lease.limit:
         most = max(int(lease.limit - passed), 0)
         raise Refused(f"a lease of {lease.remediation} ends {lease.limit} s after its start, so {most} s from now at the latest")
+    return whole
+
+
+def extend(home: Path, lease: Lease, whole: int) -> Lease:
+    """Let it last so long in all. Raises EvidenceError."""
     return _changed(home, replace(lease, seconds=whole), {"event": "lease-extended", "seconds": whole})
+
+
+def near(home: Path, lease: Lease) -> dict[str, str]:
+    """What ends it on each host, beside the controller: 'host', 'kernel', or 'controller' where that is all."""
+    return {host: _near(home, lease.run, host) for host in lease.hosts}
+
+
+def of_host(folder: runs.Folder, host: str) -> Path:
+    """Where a run keeps what it captured of this host, as the role `run` has it."""
+    return folder.evidence / re.sub(r"[^A-Za-z0-9_.-]", "_", host)
+
+
+def _near(home: Path, run: str, host: str) -> str:
+    try:
+        found = str(json.loads((of_host(runs.Folder(home, run), host) / NEAR).read_bytes())["where"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return CONTROLLER
+    return found if found in (HOST, KERNEL) else CONTROLLER
 
 
 def ended(home: Path, lease: Lease, how: str) -> None:

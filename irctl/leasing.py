@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,12 +12,15 @@ from typing import Any
 
 from irctl import catalog, evidence, flow, leases, locks, moments, runs
 from irctl.config import Setting, Settings
-from irctl.errors import EvidenceError, IrctlError, Refused
+from irctl.content import OURS
+from irctl.errors import Busy, EvidenceError, IrctlError, Refused
 from irctl.flow import Order, Outcome
 from irctl.leases import Lease
 
 CAPTURED = "revert.json"
 GOOD = ("changed", "unchanged")
+REACH = 120  # seconds within which hosts must have been told of a new end
+ENDS = {"kind": "remediation", "service": "lease-end", "reversible": True, "approvals": []}
 
 
 def order(settings: Settings, folder: runs.Folder, **more: Any) -> Order:
@@ -54,13 +56,13 @@ def _require_as_sealed(folder: runs.Folder) -> None:
 
 
 def _captured(folder: runs.Folder, host: str) -> bool:
-    return (folder.evidence / re.sub(r"[^A-Za-z0-9_.-]", "_", host) / CAPTURED).is_file()
+    return (leases.of_host(folder, host) / CAPTURED).is_file()
 
 
 def end(settings: Settings, lease: Lease, show: Callable[[str, Any], None], *, force: bool = False, urgent: bool = True) -> str:
     """End a lease now and say how it ended; '' where somebody else does or did. Raises IrctlError where it goes on."""
     home = settings.home_path
-    held = locks.hold(home / "locks" / f"lease-{lease.run}")
+    held = locks.hold(_lock(home, lease))
     if held is None:
         return ""
     try:
@@ -75,8 +77,7 @@ def end(settings: Settings, lease: Lease, show: Callable[[str, Any], None], *, f
 
 
 def _undo(settings: Settings, lease: Lease, show: Callable[[str, Any], None], force: bool, urgent: bool) -> str:
-    origin = f"the lease of {lease.run}"
-    there = replace(settings, inventory=Setting(lease.inventory, origin), content=Setting(lease.content, origin))
+    there = _there(settings, lease)
     folder = runs.Folder(settings.home_path, lease.run)
     if not (folder.path / "run.json").exists():
         return "the run never began"
@@ -86,8 +87,71 @@ def _undo(settings: Settings, lease: Lease, show: Callable[[str, Any], None], fo
         return str(error)
     done = _carry_out(wanted, there, show)
     if done.outcome not in GOOD:
-        raise IrctlError("; ".join(f"{name}: {host.outcome}: {host.reason}" for name, host in done.hosts.items()))
+        raise IrctlError(_why(done))
     return f"{done.outcome} by {done.run}"
+
+
+def _there(settings: Settings, lease: Lease) -> Settings:
+    """The settings with the inventory and the content that the lease's run had."""
+    origin = f"the lease of {lease.run}"
+    return replace(settings, inventory=Setting(lease.inventory, origin), content=Setting(lease.content, origin))
+
+
+def _why(done: Outcome) -> str:
+    bad = {name: host for name, host in done.hosts.items() if host.outcome not in GOOD}
+    return "; ".join(f"{name}: {host.outcome}: {host.reason}" for name, host in bad.items())
+
+
+def _lock(home: Path, lease: Lease) -> Path:
+    return home / "locks" / f"lease-{lease.run}"
+
+
+def extend(settings: Settings, lease: Lease, seconds: int, show: Callable[[str, Any], None]) -> Lease:
+    """Let it end this many seconds from now: on the hosts first, then here. Raises IrctlError, and then it is as it was."""
+    home = settings.home_path
+    held = locks.hold(_lock(home, lease))
+    if held is None or _runs_still(home, lease):
+        locks.release([held] if held is not None else [])
+        raise Busy(f"the lease of {lease.run} is being begun or ended just now; look again: irctl leases")
+    try:
+        whole = leases.extended(home, lease, seconds)
+        if hosts := _reach(home, lease, leases.HOST, leases.KERNEL):
+            _require_as_sealed(runs.Folder(home, lease.run))
+            _extend_there(_there(settings, lease), lease, hosts, seconds, show)
+        return leases.extend(home, lease, whole)
+    finally:
+        locks.release([held])
+
+
+def _reach(home: Path, lease: Lease, *kinds: str) -> tuple[str, ...]:
+    """The hosts where its end is armed in one of these ways."""
+    return tuple(host for host, kind in leases.near(home, lease).items() if kind in kinds)
+
+
+def _extend_there(settings: Settings, lease: Lease, hosts: tuple[str, ...], left: int, show: Callable[[str, Any], None]) -> None:
+    done = _on_hosts(settings, lease, hosts, show, entry_point="extend", given={"lease_timer_left": left})
+    if done.outcome not in GOOD:
+        raise Refused(f"its end on the host cannot be moved, so the lease is as it was: {_why(done)}")
+
+
+def _on_hosts(settings: Settings, lease: Lease, hosts: tuple[str, ...], show: Callable[[str, Any], None], **more: Any) -> Outcome:
+    """Reach the ends that are armed on these hosts, through Ansible. Raises IrctlError."""
+    found = catalog.Remediation("lease-timer", "lease_timer", OURS, "What ends a lease on its host", (), (), ENDS)
+    wanted = Order(found, hosts, more.pop("given", {}), reverts=lease.run, timeout=REACH, **more)
+    return flow.carry_out(wanted, settings, show)
+
+
+def give_up(settings: Settings, lease: Lease, reason: str, show: Callable[[str, Any], None]) -> str:
+    """Leave things as they are, for this reason; say where the host would try on, '' for nowhere. Raises IrctlError."""
+    home, said = settings.home_path, ""
+    if hosts := _reach(home, lease, leases.HOST):
+        try:
+            done = _on_hosts(_there(settings, lease), lease, hosts, show, entry_point="disarm", urgent=True)
+            said = "" if done.outcome in GOOD else _why(done)
+        except IrctlError as error:
+            said = str(error)
+    leases.ended(home, lease, f"given up by {settings.operator}: {reason}")
+    return said
 
 
 def _carry_out(wanted: Order, settings: Settings, show: Callable[[str, Any], None]) -> Outcome:

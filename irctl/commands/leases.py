@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl import leases, leasing, moments, options, render
+from irctl import drill_restore, leases, leasing, moments, options, render
 from irctl.commands import Group, remind, settings_of, wants_json
 from irctl.commands.stop import reason as a_reason
 from irctl.errors import DONE, FAILED, IrctlError
@@ -53,20 +53,33 @@ def _show(home: Any, on: list[Lease], *, as_json: bool) -> None:
     rows = [(lease, int(lease.left(now, uptimes))) for lease in on]
     if as_json:
         keys = ("run", "remediation", "hosts", "owner", "incident", "state", "why")
-        shown = [{**{key: getattr(lease, key) for key in keys}, "ends": _ends(left), "left": left} for lease, left in rows]
+        shown = [
+            {**{key: getattr(lease, key) for key in keys}, "ends": _ends(left), "left": left, "armed": leases.near(home, lease)}
+            for lease, left in rows
+        ]
         render.as_object({"schema": "irctl/leases/1", "leases": shown, "keeper": leases.keeper_gone(home) or "at work"})
     elif not rows:
         click.echo("no lease is on")
     else:
         render.table(
-            ["RUN", "WHAT", "WHERE", "OWNER", "ENDS"] if number < 0 else _row(*rows[number]) for number in range(-1, len(rows))
+            ["RUN", "WHAT", "WHERE", "OWNER", "ARMED", "ENDS"] if number < 0 else _row(home, *rows[number])
+            for number in range(-1, len(rows))
         )
 
 
-def _row(lease: Lease, left: int) -> list[str]:
+def _row(home: Any, lease: Lease, left: int) -> list[str]:
     when = f"in {timedelta(seconds=left)}, {_ends(left)}" if left > 0 else "is over"
     failed = click.style(f"  FAILED {lease.attempts} times: {lease.why}", fg="red") if lease.state == leases.FAILED else ""
-    return [lease.run, lease.remediation, ", ".join(lease.hosts), lease.owner, when + failed]
+    return [lease.run, lease.remediation, ", ".join(lease.hosts), lease.owner, _armed(leases.near(home, lease)), when + failed]
+
+
+def _armed(near: dict[str, str]) -> str:
+    """'controller', and what else ends it on which hosts."""
+    words = ["controller"]
+    for kind, name in ((leases.HOST, "host timer"), (leases.KERNEL, "kernel")):
+        hosts = [host for host, where in near.items() if where == kind]
+        words += [name if len(hosts) == len(near) else f"{name} of {', '.join(hosts)}"] if hosts else []
+    return " + ".join(words)
 
 
 def _ends(left: int) -> str:
@@ -79,9 +92,10 @@ def _ends(left: int) -> str:
               help="From now. Its limit counts from the first start. Example: --for 30m")  # fmt: skip
 @click.pass_context
 def extend(ctx: click.Context, run: str, seconds: int) -> None:
-    """Let the lease of RUN end later, never beyond its limit."""
-    home = settings_of(ctx).home_path
-    lease = leases.extend(home, leases.find(home, run), seconds)
+    """Let the lease of RUN end later, never beyond its limit. Hosts that would end it themselves are told first."""
+    settings = settings_of(ctx)
+    home = settings.home_path
+    lease = leasing.extend(settings, leases.find(home, run), seconds, _quiet)
     _show(home, [lease], as_json=wants_json(ctx))
 
 
@@ -109,8 +123,10 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
     lease = leases.find(settings.home_path, run)
     if lease.state != leases.FAILED:
         raise IrctlError(f"RUN: its lease can be ended: irctl leases end {lease.run}")
-    leases.ended(settings.home_path, lease, f"given up by {settings.operator}: {reason}")
-    about = {"schema": "irctl/leases/1", "closed": [lease.run]}
+    left = leasing.give_up(settings, lease, reason, _quiet)
+    if left:
+        click.echo(f"warning: the end that is armed on the host goes on trying: {left}", err=True)
+    about = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": left}
     render.said(f"given up: {lease.remediation} on {', '.join(lease.hosts)}", about, as_json=wants_json(ctx))
 
 
@@ -119,8 +135,9 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
               help="A timer says this: how often it looks, so that its absence is seen.")  # fmt: skip
 @click.pass_context
 def run_due(ctx: click.Context, every: int | None) -> int:
-    """End the leases that are over. A timer calls this; `irctl leases install` makes one."""
-    said = leasing.run_due(settings_of(ctx), every, _quiet)
+    """End the leases that are over, and restore what a drill left behind. A timer calls this; `irctl leases install` makes one."""
+    settings = settings_of(ctx)
+    said = leasing.run_due(settings, every, _quiet) + drill_restore.run_due(settings, _quiet)
     if said or wants_json(ctx):
         render.said("\n".join(said), {"schema": "irctl/leases/1", "said": said}, as_json=wants_json(ctx))
     return FAILED if any(sentence.startswith("FAILED") for sentence in said) else DONE
@@ -133,7 +150,8 @@ def run_due(ctx: click.Context, every: int | None) -> int:
 def watch(ctx: click.Context, every: int) -> None:
     """End leases as they are over, until it is stopped: for a container, or a machine without systemd and cron."""
     while True:
-        for sentence in leasing.run_due(settings_of(ctx), every, _quiet):
+        settings = settings_of(ctx)
+        for sentence in leasing.run_due(settings, every, _quiet) + drill_restore.run_due(settings, _quiet):
             click.echo(sentence, err=True)
         time.sleep(every)
 

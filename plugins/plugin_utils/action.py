@@ -11,7 +11,7 @@ The argument `restores` names a file that another run kept of this host, such as
 the controller and handed to the module as its parameter `record`, in-process or shipped.
 
 What run() returns as `evidence` ({name: text}) is kept on the controller as 0600 files and leaves the result, so that it is
-never registered, logged or cut by a size limit.
+never registered, logged or cut by a size limit. What is too large for that it returns as `snapshot`: see snapshots.py.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Unreachable
+from ansible_collections.irctl.runbooks.plugins.plugin_utils import snapshots
 
 RECORD = ("captured", "sets", "on")
 LARGEST_RECORD = 1 << 20  # bytes
@@ -46,8 +47,12 @@ def in_process(module: ModuleType) -> type[ActionBase]:
             super().run(tmp, task_vars)
             result = self._result(task_vars or {})
             folder = (task_vars or {}).get("run_evidence_folder")
+            folder = self._templar.template(folder) if folder else ""
+            if snapshot := result.pop("snapshot", None):
+                snapshots.take(self, snapshot, folder)
+                result["kept_in"] = folder
             if evidence := result.pop("evidence", None):
-                result["kept"] = _keep(evidence, self._templar.template(folder) if folder else "")
+                result["kept"] = keep(evidence, folder)
             return result
 
         def _arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def in_process(module: ModuleType) -> type[ActionBase]:
 def recorded(folder: str, name: str) -> dict[str, Any]:
     """Read what a run kept of a host's state before it changed it. Raises AnsibleActionFail."""
     try:
-        record = json.loads(_read(os.path.join(folder, os.path.basename(name))))
+        record = json.loads(read(os.path.join(folder, os.path.basename(name))))
     except FileNotFoundError:
         raise AnsibleActionFail("Nothing was captured on this host by that run, so there is nothing to put back.") from None
     except (OSError, ValueError) as error:
@@ -97,7 +102,7 @@ def recorded(folder: str, name: str) -> dict[str, Any]:
     return record
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a FIFO must not hold up a revert
     with os.fdopen(descriptor, "rb") as file:
         about = os.fstat(file.fileno())
@@ -106,7 +111,7 @@ def _read(path: str) -> bytes:
         return file.read(LARGEST_RECORD)
 
 
-def _keep(evidence: dict[str, str], folder: str) -> list[dict[str, Any]]:
+def keep(evidence: dict[str, str], folder: str) -> list[dict[str, Any]]:
     """Write each text below folder, fsynced; return its name, sha256 and size in bytes. Raises AnsibleActionFail."""
     try:
         if not folder:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,26 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=True)
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+def needs_cron(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that takes `cron`."""
+    systemd = "systemd is here, and its timer is what would be installed"
+    marked = pytest.mark.skipif(Path("/run/systemd/system").exists(), reason=systemd)(test)
+    there = os.geteuid() == 0 and Path("/usr/sbin/cron").exists()
+    found: Callable[..., None] = pytest.mark.skipif(not there, reason="apt-get install cron, as root")(marked)
+    return found
+
+
+@pytest.fixture
+def cron() -> Iterator[None]:
+    """A real cron, which knows nothing of irctl, and the crontab of this user as it was. One test at a time has it."""
+    with Path("/run/lock/irctl-test-cron").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = subprocess.run(["crontab", "-l"], capture_output=True, text=True)
+        process = subprocess.Popen(["cron", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield
+        process.terminate()
+        process.wait()
+        restore = ["crontab", "-"] if before.returncode == 0 else ["crontab", "-r"]
+        subprocess.run(restore, input=before.stdout, text=True, check=False, stderr=subprocess.DEVNULL)

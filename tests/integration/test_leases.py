@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 
 from irctl.errors import EVIDENCE, FAILED, INVALID, REFUSED
 from tests.conftest import Done
-from tests.integration.conftest import Collection
+from tests.integration.conftest import Collection, needs_cron
 
 Wait = Callable[..., Any]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of 40 MB is mounted, which needs root")
@@ -345,20 +345,7 @@ def test_while_everything_is_stopped_no_change_is_made_and_a_lease_still_ends(sw
     assert switch.on().code == 0
 
 
-@pytest.fixture
-def cron() -> Iterator[None]:
-    """A real cron, which knows nothing of irctl, and the crontab of this user as it was."""
-    before = subprocess.run(["crontab", "-l"], capture_output=True, text=True)
-    process = subprocess.Popen(["cron", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield
-    process.terminate()
-    process.wait()
-    restore = ["crontab", "-"] if before.returncode == 0 else ["crontab", "-r"]
-    subprocess.run(restore, input=before.stdout, text=True, check=False, stderr=subprocess.DEVNULL)
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not Path("/usr/sbin/cron").exists(), reason="apt-get install cron, as root")
-@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd is here, and its timer is what would be installed")
+@needs_cron
 def test_the_timer_that_is_installed_ends_a_lease_when_every_process_of_irctl_was_killed(
     switch: Switch, cron: None, tmp_path: Path, wait_until: Wait
 ) -> None:
