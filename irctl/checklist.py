@@ -12,6 +12,7 @@ from irctl import severity as scales
 from irctl.incidents import State
 from irctl.timeline import Entry, is_change, moment
 
+CAPTURE = "capture-evidence"
 POST_MORTEMS = ("post-mortem-a.md", "post-mortem-b.md")
 
 
@@ -112,11 +113,17 @@ def _uncountersigned(state: State) -> list[str]:
     return [f"run {run} broke the glass and is not countersigned" for run in used if run not in signed]
 
 
+def _captured(entry: Entry) -> bool:
+    """Whether it ended a capture of logs from hosts, which lies in the run's record."""
+    ended = entry["event"] == "run-ended" and entry.get("remediation") == CAPTURE and not entry.get("check")
+    return ended and entry.get("outcome") in ("changed", "unchanged", "partial")
+
+
 def _missing_logs(state: State, told: Sequence[Entry], folder: Path) -> list[str]:
     """Logs are wanted from before the first change, from the time until Resolved, and from after it."""
-    if not any(path.is_file() for path in (folder / "logs").rglob("*")):
+    taken = [entry["at"] for entry in told if entry["event"] == "collected" or _captured(entry)]
+    if not any(map(_captured, told)) and not any(path.is_file() for path in (folder / "logs").rglob("*")):
         return ["no logs were captured before, during or after the incident: logs/ is empty"]
-    taken = [entry["at"] for entry in told if entry["event"] == "collected"]
     started = [str(state.runs[str(entry.get("run"))].get("started", entry["at"])) for entry in told if is_change(entry)]
     resolved = state.times.get("resolved", "")
     first = min(started, default="")

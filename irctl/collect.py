@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.evidence_names import safe, shown
 from irctl import evidence, incidents, runs
 from irctl.errors import EvidenceError, Invalid, IrctlError, Refused, invalid
 
@@ -245,18 +245,18 @@ class _Taking:
             if reason:
                 self._skip(path, reason)
                 return
-            safe = _safe(path)
-            digest, size = self._copy(descriptor, about.st_size, safe)
+            kept = safe(os.fspath(path))
+            digest, size = self._copy(descriptor, about.st_size, kept)
             note = _meanwhile(about, os.fstat(descriptor), size, _now(parent, name))
         finally:
             os.close(descriptor)
         self._left -= size
-        self._done.files.append(Taken(os.fspath(path), safe, size, digest, _utc(about.st_mtime), note))
+        self._done.files.append(Taken(os.fspath(path), kept, size, digest, _utc(about.st_mtime), note))
 
-    def _copy(self, source: int, size: int, safe: str) -> tuple[str, int]:
+    def _copy(self, source: int, size: int, name: str) -> tuple[str, int]:
         """Copy at most the bytes that there were when it was opened: a log that grows is cut there. Raises OSError, _Lost."""
         digest, copied = hashlib.sha256(), 0
-        with _Target(self._into / safe) as target:
+        with _Target(self._into / name) as target:
             while copied < size and (read := os.readv(source, [self._buffer[: min(BUFFER, size - copied)]])):
                 digest.update(self._buffer[:read])
                 target.write(self._buffer[:read])
@@ -351,17 +351,6 @@ def _why(error: OSError) -> str:
 def _kind(mode: int) -> str:
     kinds = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
     return kinds.get(stat.S_IFMT(mode), "a device")
-
-
-def _safe(path: Path) -> str:
-    """A path as one within the archive: what is not plain text in a name is written as %XX."""
-    return "/".join(part if part.isprintable() and "%" not in part else quote(os.fsencode(part)) for part in path.parts[1:])
-
-
-def shown(source: str) -> str:
-    """A source's path as text that can be kept and shown, whatever its bytes are."""
-    shown = os.fsencode(source).decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)
 
 
 # Keeping

@@ -97,7 +97,7 @@ def click_option(option: Option) -> click.Option:
 
 
 def _metavar(option: Option) -> str:
-    kinds = {"duration": "DURATION", "name": "NAME", "network": "ADDRESS"}
+    kinds = {"duration": "DURATION", "name": "NAME", "path": "PATH", "network": "ADDRESS"}
     return kinds.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
 
 

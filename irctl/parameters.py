@@ -51,7 +51,7 @@ def _text(value: object) -> str:
     return value
 
 
-_KINDS: Mapping[str, Callable[[object], str]] = {"name": values.name, "network": _network}
+_KINDS: Mapping[str, Callable[[object], str]] = {"name": values.name, "path": values.path, "network": _network}
 
 
 def check_inventory(options: tuple[Option, ...], hosts: Mapping[str, Mapping[str, Any]]) -> None:

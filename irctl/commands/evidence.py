@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.evidence_names import shown
 from irctl import collect as collecting
 from irctl import evidence, incidents, journal, options, pack, render, runs, signing
 from irctl.commands import Group, settings_of, wants_json
@@ -135,13 +136,13 @@ def _print(done: collecting.Collected, *, as_json: bool) -> None:
         render.as_object(collecting.document(done))
         return
     for one in done.skipped[:SHOWN]:
-        click.echo(f"skipped  {collecting.shown(one.source)}: {one.reason}", err=True)
+        click.echo(f"skipped  {shown(one.source)}: {one.reason}", err=True)
     if (more := len(done.skipped) + done.unlisted - SHOWN) > 0:
         click.echo(f"skipped  {more} more, for reasons that its listing gives", err=True)
     number = len(done.files)
     click.echo(f"{done.incident}: {number} file{'s' if number > 1 else ''}, {done.bytes} bytes, in {done.into}")
     for taken in [one for one in done.files if one.note][:SHOWN]:
-        click.echo(f"  {collecting.shown(taken.source)}: {taken.note}")
+        click.echo(f"  {shown(taken.source)}: {taken.note}")
 
 
 @command.command(name="hold", epilog='Example: irctl evidence hold INC-2026-1121-001 "Claim 4711 of a customer"')

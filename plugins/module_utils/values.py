@@ -49,6 +49,13 @@ def name(text: object) -> str:
     return text
 
 
+def path(text: object) -> str:
+    """Check the name of a file or folder on a host: whole, from the root on, and without '..'. Raises ValueError."""
+    if not isinstance(text, str) or not text.startswith("/") or ".." in text.split("/") or "\0" in text:
+        raise ValueError("a whole path without '..' is needed, such as /var/log")
+    return text
+
+
 def any_of(patterns: Iterable[str]) -> str:
     """Join shell patterns such as 'pgbouncer*' into one anchored regular expression that matches any; '' for none."""
     return "|".join(f"^{_simple(pattern)}$" for pattern in patterns)

@@ -614,6 +614,18 @@ def test_logs_are_wanted_from_before_the_first_change_and_until_after_the_end(ho
     assert not lacks("after")
 
 
+def test_a_capture_from_hosts_counts_as_logs_but_a_dry_run_or_a_failure_of_it_does_not(home: Path, incident: str) -> None:
+    def lacks() -> bool:
+        return any(one.startswith("no logs were captured before, during or after") for one in checklist.missing(home, incident))
+
+    about = {"run": "R1", "remediation": "capture-evidence", "changed": []}
+    add(home, incident, "run-ended", **about, outcome="unchanged", check=True)
+    add(home, incident, "run-ended", **about, outcome="failed", check=False)
+    assert lacks()
+    add(home, incident, "run-ended", **about, outcome="unchanged", check=False)
+    assert not lacks()
+
+
 def test_nothing_is_missing_where_all_is_there(home: Path, incident: str) -> None:
     (folder_of(home, incident) / "logs").mkdir()
     (folder_of(home, incident) / "logs" / "api.log").write_text("x")

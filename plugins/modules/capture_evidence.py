@@ -1,0 +1,256 @@
+#!/usr/bin/python
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Capture the evidence of a host, with nothing on it changed, or say what would be captured."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: capture_evidence
+short_description: Capture logs, journal, processes and the like of a host
+description:
+  - Copies what it captures into one file of a folder of its own on the host, hashing it in the same pass. Its action fetches that
+    file, takes it apart on the controller, compares every hash, and removes the folder.
+  - Takes files only below declared folders, through no link, and only regular ones with one name.
+  - Own module, because C(ansible.builtin.fetch) follows links, hashes after it has copied, and takes a task for each file.
+options:
+  state:
+    description: The step to do. V(listed) and V(proved) only look; V(changed) removes what captures that were killed have left.
+    type: str
+    choices: [listed, captured, changed, proved]
+    default: listed
+  roots:
+    description: The folders that may be captured from.
+    type: list
+    elements: str
+    default: [/var/log]
+  paths:
+    description: Files and folders below O(roots) to be captured; without any, all that is below O(roots).
+    type: list
+    elements: str
+    default: []
+  since:
+    description: How far back the journal goes, and how long ago a file may have been written last.
+    type: str
+    default: 24h
+  units:
+    description: Units of systemd whose journal is captured; without any, the whole journal.
+    type: list
+    elements: str
+    default: []
+  memory:
+    description: Dump the memory too.
+    type: bool
+    default: false
+  max_mib:
+    description: The most MiB in all.
+    type: int
+    default: 1024
+  max_file_mib:
+    description: The most MiB of one file, and of the journal; of a larger one its end.
+    type: int
+    default: 100
+  temp:
+    description: The folder of the host in which the snapshot is made.
+    type: path
+    default: /var/tmp
+  folder:
+    description: Where the evidence is kept on the controller. It says whose the snapshot is.
+    type: path
+  thorough:
+    description: With V(state=proved), whether everything that is declared can be captured.
+    type: bool
+    default: false
+author: irctl contributors (@irctl)
+"""
+EXAMPLES = """
+- name: What a capture of the last hour would take
+  irctl.runbooks.capture_evidence:
+    roots: [/var/log/nginx]
+    since: 1h
+"""
+RETURN = """
+summary:
+  description: How much there is, and the first of what is left out.
+  returned: when listed or proved
+  type: dict
+refusals:
+  description: Why this must not be done, each a sentence.
+  returned: when listed
+  type: list
+  elements: str
+"""
+
+import os
+import time
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import capture, capturing, evidence_names, snapshots, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.capturing import Look, Wish
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
+
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
+    "roots": {"type": "list", "elements": "str", "default": ["/var/log"]},
+    "paths": {"type": "list", "elements": "str", "default": []},
+    "since": {"type": "str", "default": "24h"},
+    "units": {"type": "list", "elements": "str", "default": []},
+    "memory": {"type": "bool", "default": False},
+    "max_mib": {"type": "int", "default": 1024},
+    "max_file_mib": {"type": "int", "default": 100},
+    "temp": {"type": "path", "default": "/var/tmp"},
+    "folder": {"type": "path"},
+    "thorough": {"type": "bool", "default": False},
+}
+SHOWN = 20  # of what is left out, in the result
+NAMED = 3  # of it, in a sentence
+
+Params = dict[str, Any]
+Result = dict[str, Any]
+
+
+def run(params: Params, check_mode: bool) -> Result:
+    """Do the step that params['state'] says. Raises Failure or ValueError."""
+    return _STEPS[params["state"]](params, check_mode)
+
+
+def _wish(params: Params) -> Wish:
+    now = time.time()
+    rules = capture.rules(
+        params["roots"],
+        params["paths"],
+        since=now - values.seconds(params["since"]),
+        largest=params["max_file_mib"] << 20,
+        total=params["max_mib"] << 20,
+        home=snapshots.home_of(params["folder"] or ""),
+    )
+    return Wish(rules, now, tuple(values.name(unit) for unit in params["units"]), params["memory"])
+
+
+def _listed(params: Params, check_mode: bool) -> Result:
+    wish = _wish(params)
+    found = capturing.look(wish)
+    left = snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
+    said = [*capture.refusals(wish.rules, found.found), *_no_room(params, found, wish)]
+    return {"changed": False, "summary": _summary(found), "refusals": said, "msg": ", ".join([_to_do(found), *_leftovers(left)])}
+
+
+def _no_room(params: Params, found: Look, wish: Wish) -> list[str]:
+    needed = sum(min(one.file.bytes, wish.rules.largest) for one in found.choice.wanted) + max(found.journal, 0) + snapshots.ROOM
+    try:
+        about = os.statvfs(params["temp"])
+    except OSError as error:
+        return [f"{params['temp']} cannot be used for the snapshot: {(error.strerror or '').lower()}."]
+    free = about.f_bavail * about.f_frsize
+    said = f"The snapshot takes up to {needed >> 20} MiB of {params['temp']}, and {free >> 20} MiB are free there."
+    return [f"{said} Narrow it with --path, --since or --max-mib, or set capture_evidence_temp."] if needed > free else []
+
+
+def _summary(found: Look) -> Result:
+    skipped = [*found.skipped, *found.choice.skipped]
+    return {
+        "files": len(found.choice.wanted),
+        "bytes": found.bytes,
+        "left_out": len(skipped),
+        "of_them": _shown(skipped),
+        "older": found.choice.older,
+    }
+
+
+def _shown(skipped: list[Left]) -> list[dict[str, str]]:
+    return [{"source": evidence_names.shown(one.path), "reason": one.why} for one in skipped[:SHOWN]]
+
+
+def _to_do(found: Look) -> str:
+    journal = f"{_sized(found.journal)} of the journal" if found.journal >= 0 else "no journal"
+    size = sum(one.file.bytes for one in found.choice.wanted)
+    said = [f"{_counted(len(found.choice.wanted), 'file')} ({_sized(size)})", journal]
+    said += [f"{found.choice.older} not written since then"] if found.choice.older else []
+    return ", ".join([*said, *_said_left_out([*found.skipped, *found.choice.skipped])])
+
+
+def _said_left_out(skipped: list[Left]) -> list[str]:
+    named = "; ".join(f"{evidence_names.shown(one.path)}: {one.why}" for one in skipped[:NAMED])
+    more = f"; {len(skipped) - NAMED} more" if len(skipped) > NAMED else ""
+    return [f"left out: {named}{more}"] if skipped else []
+
+
+def _leftovers(left: list[str]) -> list[str]:
+    return [f"{_counted(len(left), 'snapshot')} that a killed capture left: {', '.join(left[:NAMED])}"] if left else []
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _sized(size: int) -> str:
+    return f"{size} bytes" if size < 10_000 else f"{size / 1e6:.2f} MB"
+
+
+def _captured(params: Params, check_mode: bool) -> Result:
+    wish = _wish(params)
+    if check_mode:
+        return {
+            "changed": False,
+            "evidence": {"would-capture.json": capturing.preview(capturing.look(wish))},
+            "msg": "would-capture.json",
+        }
+    with snapshots.making(params["temp"], snapshots.owner_of(params["folder"])) as snapshot:
+        choice = capturing.take(wish, snapshot)
+    if not snapshot.kept:
+        raise Failure("Nothing could be captured.")
+    promised = [(one.name, one.size, one.sha256) for one in snapshot.kept]
+    said = [f"{_counted(len(promised), 'piece')}, {_sized(snapshot.size)}", *_said_left_out(choice.skipped)]
+    return {
+        "changed": False,
+        "snapshot": {"path": snapshot.path, "bytes": snapshot.size, "files": promised},
+        "evidence": {"captured.json": capturing.listing(wish, snapshot, choice)},
+        "msg": ", ".join(said),
+    }
+
+
+def _changed(params: Params, check_mode: bool) -> Result:
+    left = (
+        snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
+        if check_mode
+        else snapshots.sweep(params["temp"], snapshots.owner_of(params["folder"]))
+    )
+    would = "would be " if check_mode else ""
+    return {"changed": bool(left), "msg": f"{would}removed: {', '.join(left)}" if left else ""}
+
+
+def _proved(params: Params, check_mode: bool) -> Result:
+    """That nothing is left on the host; if thorough also that all that is declared can be captured. Failure if not."""
+    left = [] if check_mode else snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
+    if left:
+        raise Failure(f"There is {_leftovers(left)[0]}.")
+    if not params["thorough"]:
+        return {"changed": False, "msg": "nothing is left on the host"}
+    wish = _wish(params)
+    found = capturing.look(wish)
+    if said := [*capture.refusals(wish.rules, found.found), *_no_room(params, found, wish), *_unreadable(found)]:
+        raise Failure(" ".join(said))
+    return {"changed": False, "summary": _summary(found), "msg": f"can be captured: {_to_do(found)}"}
+
+
+def _unreadable(found: Look) -> list[str]:
+    """Declared folders that are not there or cannot be read; a single file that cannot is no hindrance."""
+    roots = [(root, there.left[0].why) for root, there in found.found.items() if there.left and not there.left[0].path]
+    return [f"{evidence_names.shown(root)} cannot be captured: {why}." for root, why in roots]
+
+
+_STEPS = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}
+
+
+def main() -> None:
+    import signal
+    import sys
+
+    from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
+
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the snapshot goes when nobody waits for it
+    start(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()
