@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import archive, hundred_hosts, many_sessions, one_host, remediation_help, verify
 from benchmarks import help as plain_help
-from benchmarks import hundred_hosts, many_sessions, one_host, remediation_help, verify
 from benchmarks.measure import Ratio
 
-BENCHMARKS = {one.NAME: one.run for one in (plain_help, remediation_help, one_host, many_sessions, hundred_hosts, verify)}
+BENCHMARKS = {
+    one.NAME: one.run
+    for one in (plain_help, remediation_help, one_host, many_sessions, hundred_hosts, verify, archive.Small, archive.Large)
+}
 LINE = "{:<17} {:>8} {:>8} {:>7} {:>8}  {:<6}  {}"
 
 

@@ -1,0 +1,460 @@
+"""Objects in an S3 bucket that are never overwritten: each goes with its sha256, and what the store holds is read back as proof."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import xml.sax.saxutils as xml
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote_plus
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import aws, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
+from ansible_collections.irctl.runbooks.plugins.module_utils.http_connection import PIECE, Content
+from ansible_collections.irctl.runbooks.plugins.module_utils.s3_requests import EMPTY, Answer, Bucket, Query, elements, text_of
+
+PART = 8 << 20  # bytes of a part of a large object
+MOST_PARTS = 10_000
+LARGEST = 5 << 40  # bytes of an object
+DOWNLOADS = 3  # tries of one that breaks off
+AT_ONCE = 4  # parts under way
+TOLD = {"x-amz-checksum-mode": "ENABLED"}
+XML = {"content-type": "application/xml"}
+Headers = Mapping[str, str]
+
+
+class AlreadyThere(Exception):
+    """Another object has this key; nothing was written."""
+
+
+class CutShort(Exception):
+    """There was less content than was said that there would be."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """How an object is kept from being deleted: until when ('' for no retention), and whether it is on legal hold."""
+
+    mode: str = ""
+    until: str = ""
+    hold: bool = False
+
+    def covers(self, wanted: Lock) -> bool:
+        """Whether it keeps an object at least as well. Times are UTC text, so that they compare as they are."""
+        kept = not wanted.until or (self.until >= wanted.until and (self.mode == wanted.mode or self.mode == "COMPLIANCE"))
+        return kept and (self.hold or not wanted.hold)
+
+    def headers(self) -> dict[str, str]:
+        found = {"x-amz-object-lock-legal-hold": "ON"} if self.hold else {}
+        if self.until:
+            found |= {"x-amz-object-lock-mode": self.mode, "x-amz-object-lock-retain-until-date": self.until}
+        return found
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as the store tells of it. `sha256` is hex, '' where the store does not say; of one in parts it is `of_parts`."""
+
+    key: str
+    bytes: int
+    etag: str
+    sha256: str = ""
+    of_parts: bool = False
+    lock: Lock = Lock()
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What content was, as it was read: size, sha256 in hex, and, where it went in parts, the sha256 of the parts' sha256.
+
+    The md5 is not sent to a store that takes checksums, so that, where it tells it, it has taken it of what it holds.
+    """
+
+    bytes: int
+    sha256: str
+    of_parts: str = ""
+    md5: str = ""
+
+
+def sum_of(content: Content) -> Sum:
+    return Sum(len(content), hashlib.sha256(content).hexdigest(), md5=hashlib.md5(content, usedforsecurity=False).hexdigest())
+
+
+def md5_of(pieces: Iterable[Content]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def sum_of_parts(pieces: Iterable[Content]) -> Sum:
+    """What these pieces are, as if each were sent as a part."""
+    whole, size, parts = hashlib.sha256(), 0, hashlib.sha256()
+    for piece in pieces:
+        whole.update(piece)
+        parts.update(hashlib.sha256(piece).digest())
+        size += len(piece)
+    return Sum(size, whole.hexdigest(), parts.hexdigest())
+
+
+def part_size(size: int) -> int:
+    """How large the parts of an object of this size are, so that there are not too many."""
+    return max(PART, -(-size // MOST_PARTS))
+
+
+def _base64(digest: str) -> str:
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def _checksum(digest: str) -> dict[str, str]:
+    return {"x-amz-checksum-sha256": _base64(digest), "x-amz-sdk-checksum-algorithm": "SHA256"}
+
+
+def _md5(content: Content) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+
+
+def _hex(text: str) -> str:
+    with suppress(ValueError):
+        return base64.b64decode(text, validate=True).hex()
+    return ""
+
+
+def instant(text: str) -> str:
+    """A time as the store writes it, as 2026-11-21T02:23:11Z; '' for what is none."""
+    with suppress(ValueError):
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return ""
+
+
+class _Hashing:
+    """The sha256 of pieces; that of large ones is taken in a thread of its own while they are on their way."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._crew: ThreadPoolExecutor | None = None
+        self._last: Future[None] | None = None
+
+    def take(self, piece: Content) -> None:
+        self._wait()
+        if len(piece) < PIECE // 4:
+            self._digest.update(piece)
+            return
+        self._crew = self._crew or ThreadPoolExecutor(1)
+        self._last = self._crew.submit(self._digest.update, piece)
+
+    def _wait(self) -> None:
+        if self._last:
+            self._last.result()
+
+    def sha256(self) -> str:
+        self._wait()
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> _Hashing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._crew:
+            self._crew.shutdown()
+
+
+def _framed(pieces: Iterable[Content], size: int, hashing: _Hashing) -> Iterator[Content]:
+    """Content in frames of PIECE bytes, as aws-chunked has it, with its checksum after it. Raises CutShort."""
+    left = size
+    for piece in pieces:
+        left -= len(piece)
+        hashing.take(piece)
+        yield b"%x\r\n" % len(piece)
+        yield piece
+        yield b"\r\n"
+    if left:
+        raise CutShort
+    yield b"0\r\nx-amz-checksum-sha256:%s\r\n\r\n" % _base64(hashing.sha256()).encode()
+
+
+def _framed_length(size: int) -> int:
+    whole, rest = divmod(size, PIECE)
+    frames = whole * (PIECE + len(b"%x" % PIECE) + 4) + (rest + len(b"%x" % rest) + 4 if rest else 0)
+    return frames + len("0\r\nx-amz-checksum-sha256:") + 44 + 4
+
+
+def open_store(bucket: str, params: Mapping[str, Any]) -> Store:
+    """The bucket that the settings name. Raises Failure, Unreachable or ValueError, also where there is no such bucket."""
+    credentials, region, endpoint = aws.identity(params)
+    store = Store(bucket, Bucket(s3_requests.place(bucket, region, endpoint), credentials))
+    store.require()
+    return store
+
+
+class Store:
+    """One bucket, for any number of threads."""
+
+    def __init__(self, bucket: str, asked: Bucket) -> None:
+        self.bucket, self._asked = bucket, asked
+        self._conditional = True  # whether it is asked to make an object only where there is none
+        self._sums = True  # whether it is told and asked for checksums; Backblaze refuses a request that names one
+
+    def require(self) -> None:
+        """Raises Failure where there is no such bucket, or it is not ours to look at."""
+        found = self._asked.ask("HEAD")
+        if found.status == 404:
+            raise Failure(
+                f"There is no bucket {self.bucket}; make it, with versioning and Object Lock, before evidence goes there."
+            )
+        if found.status in (301, 307):
+            raise Failure(
+                f"The bucket {self.bucket} is in {found.headers.get('x-amz-bucket-region', 'another region')}; set aws_region."
+            )
+        self._done(found, f"a look at the bucket {self.bucket}")
+
+    def locks(self) -> bool:
+        """Whether objects can be locked here."""
+        found = self._asked.ask("GET", query=[("object-lock", "")])
+        if found.status == 403:
+            raise found.failure("a look at its Object Lock")
+        return found.done and text_of(found.body, "ObjectLockEnabled") == "Enabled"
+
+    def versioned(self) -> bool:
+        found = self._asked.ask("GET", query=[("versioning", "")])
+        return found.done and text_of(found.body, "Status") == "Enabled"
+
+    def listed(self, prefix: str) -> Iterator[Stored]:
+        """All objects whose keys begin so, in the order of their keys, a thousand for each request."""
+        token = ""
+        while True:
+            query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
+            found = self._asked.ask("GET", query=[*query, *([("continuation-token", token)] if token else [])])
+            self._done(found, f"a list of {prefix}")
+            encoded = text_of(found.body, "EncodingType") == "url"
+            for one in elements(found.body, "Contents"):
+                told = {child.tag.rpartition("}")[2]: child.text or "" for child in one}
+                key = unquote_plus(told["Key"]) if encoded else told["Key"]
+                yield Stored(key, int(told["Size"]), told.get("ETag", "").strip('"'))
+            token = text_of(found.body, "NextContinuationToken")
+            if text_of(found.body, "IsTruncated") != "true" or not token:
+                return
+
+    def look(self, key: str) -> Stored | None:
+        """What the store says that it holds under a key, with its own checksum; None for nothing."""
+        return self._stored(key, self._ask_for("HEAD", key))
+
+    def _ask_for(self, method: str, key: str, into: Callable[[bytes], None] | None = None) -> Answer:
+        """Ask for an object and its checksum; without that from a store that does not know what is meant."""
+        if self._sums:
+            found = self._asked.ask(method, key, headers=TOLD, into=into)
+            if found.status not in (400, 501):
+                return found
+            self._sums = False
+        return self._asked.ask(method, key, into=into)
+
+    def _stored(self, key: str, found: Answer) -> Stored | None:
+        if found.status == 404:
+            return None
+        self._done(found, f"a look at {key}")
+        told = found.headers
+        checksum, _, parts = told.get("x-amz-checksum-sha256", "").partition("-")
+        until = instant(told.get("x-amz-object-lock-retain-until-date", ""))
+        lock = Lock(told.get("x-amz-object-lock-mode", ""), until, told.get("x-amz-object-lock-legal-hold") == "ON")
+        etag, number = told.get("etag", "").strip('"'), int(told.get("content-length", -1))
+        return Stored(key, number, etag, _hex(checksum), bool(parts) or "-" in etag, lock)
+
+    def download(self, key: str) -> tuple[Stored | None, str]:
+        """What the store holds under a key, and the sha256 of it as it comes from there; nothing is kept."""
+        for attempt in range(1, DOWNLOADS + 1):
+            try:
+                with _Hashing() as hashing:
+                    found = self._ask_for("GET", key, hashing.take)
+                return self._stored(key, found), hashing.sha256()
+            except Unreachable:
+                if attempt == DOWNLOADS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def read(self, key: str) -> bytes:
+        """An object of at most 64 MiB."""
+        found = self._asked.ask("GET", key)
+        self._done(found, f"a download of {key}")
+        return found.body
+
+    def verifies(self, prefix: str) -> bool:
+        """Whether the store refuses content whose checksum is another. One that does not is no witness by its checksums."""
+        key, wrong = f"{prefix}/probe", {"x-amz-checksum-sha256": _base64(EMPTY), "x-amz-sdk-checksum-algorithm": "SHA256"}
+        content = b"The checksum of this is wrong, to see whether the store looks at checksums.\n"
+        found = self._asked.ask("PUT", key, (), wrong, content, hashlib.sha256(content).hexdigest())
+        if found.done:
+            version = found.headers.get("x-amz-version-id")
+            self._asked.ask("DELETE", key, [("versionId", version)] if version else ())
+        self._learn(found)
+        return found.status == 400 and ("Digest" in found.code or "Checksum" in found.code)
+
+    def _learn(self, found: Answer) -> None:
+        """Where the store said that it does not know a header, that one is left out from now on."""
+        said = text_of(found.body, "Message").lower() if found.status in (400, 501) else ""
+        if "header" in said and "checksum" in said:
+            self._sums = False
+        elif found.status == 501 or ("header" in said and "if-none-match" in said):
+            self._conditional = False
+
+    def holds(self, key: str, wanted: Sum, *, believed: bool) -> Stored | None:
+        """The object, where it is what was sent: by the store's own checksum where that is believed, or by the md5 that it has
+        taken, or else, and always where it takes no checksums, by download and hash. None where it is not there or not the same.
+        """
+        stored = self.look(key)
+        if stored is None or stored.bytes != wanted.bytes:
+            return None
+        if believed and stored.sha256 and stored.sha256 in (wanted.sha256, wanted.of_parts):
+            return stored
+        if believed and stored.sha256 and not stored.of_parts:
+            return None
+        if not believed and self._sums and wanted.md5 and stored.etag == wanted.md5:
+            return stored
+        stored, sha256 = self.download(key)
+        return stored if stored and (stored.bytes, sha256) == (wanted.bytes, wanted.sha256) else None
+
+    def put(self, key: str, content: Content, sent: Sum, lock: Lock) -> None:
+        """Send an object whole. Raises AlreadyThere, or Failure with what the store said."""
+        self._done(self._make("PUT", key, (), lock.headers(), content, sent.sha256), key)
+
+    def _make(self, method: str, key: str, query: Query, headers: Headers, body: Content, digest: str) -> Answer:
+        """A request that makes an object, only where there is none; the store decides that, if it can. Raises AlreadyThere."""
+        while True:
+            conditional = self._conditional
+            if not conditional and self.look(key):
+                raise AlreadyThere(key)
+            condition = {"if-none-match": "*"} if conditional else {}
+            found = self._send(method, key, query, {**headers, **condition}, body, digest)
+            if conditional and found.status in (409, 412):
+                raise AlreadyThere(key)
+            if found.done or conditional == self._conditional:
+                return found
+
+    def _send(self, method: str, key: str, query: Query, headers: Headers, body: Content, digest: str) -> Answer:
+        """Send content with its checksum, as the store takes it."""
+        while True:
+            sums = self._sums
+            checksum = _checksum(digest) if sums else {"content-md5": _md5(body)}
+            found = self._asked.ask(method, key, query, {**headers, **checksum}, body, digest)
+            self._learn(found)
+            if found.done or sums == self._sums:
+                return found
+
+    def stream(self, key: str, pieces: Iterable[Content], size: int, lock: Lock) -> Sum | None:
+        """Send an object whole as its pieces come, its checksum at the end; None where the store does not know how to.
+
+        Raises AlreadyThere, Failure, or what `pieces` raises; nothing is in the store then.
+        """
+        if not self._sums:
+            return None
+        headers = {
+            "content-encoding": "aws-chunked",
+            "x-amz-trailer": "x-amz-checksum-sha256",
+            "x-amz-decoded-content-length": str(size),
+            "x-amz-sdk-checksum-algorithm": "SHA256",
+            **({"if-none-match": "*"} if self._conditional else {}),
+            **lock.headers(),
+        }
+        with _Hashing() as hashing:
+            found = self._asked.stream(key, headers, _framed(pieces, size, hashing), _framed_length(size))
+        if found.status in (409, 412):
+            raise AlreadyThere(key)
+        if found.status in (400, 411, 501):
+            return None
+        if found.status in s3_requests.TRANSIENT:
+            raise Unreachable(f"The store does not take {key}: {found.code}")
+        self._done(found, key)
+        return Sum(size, hashing.sha256())
+
+    def upload(self, key: str, pieces: Iterable[Content], lock: Lock) -> Sum:
+        """Send an object in parts as its pieces come. Raises AlreadyThere or Failure; then no part of it is left in the store."""
+        number = self._begin(key, lock)
+        try:
+            with ThreadPoolExecutor(AT_ONCE) as crew:
+                sent, parts = self._parts(crew, key, number, pieces)
+            self._end(key, number, parts)
+        except BaseException:
+            self._asked.ask("DELETE", key, [("uploadId", number)])
+            raise
+        return sent
+
+    def _begin(self, key: str, lock: Lock) -> str:
+        algorithm = {"x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-type": "COMPOSITE"} if self._sums else {}
+        found = self._asked.ask("POST", key, [("uploads", "")], {**algorithm, **lock.headers()})
+        self._done(found, f"the beginning of {key}")
+        return text_of(found.body, "UploadId")
+
+    def _end(self, key: str, number: str, parts: list[tuple[str, str]]) -> None:
+        """Make one object of the parts. Raises AlreadyThere or Failure."""
+        sums = [f"<ChecksumSHA256>{_base64(digest)}</ChecksumSHA256>" if self._sums else "" for _, digest in parts]
+        document = "".join(
+            f"<Part><PartNumber>{at}</PartNumber><ETag>{xml.escape(etag)}</ETag>{said}</Part>"
+            for at, ((etag, _), said) in enumerate(zip(parts, sums, strict=True), 1)
+        )
+        body = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>".encode()
+        found = self._make("POST", key, [("uploadId", number)], XML, body, hashlib.sha256(body).hexdigest())
+        self._done(found, f"the end of {key}")
+        if text_of(found.body, "Code"):  # an error that came after the 200
+            raise found.failure(f"the end of {key}")
+
+    def _parts(
+        self, crew: ThreadPoolExecutor, key: str, number: str, pieces: Iterable[Content]
+    ) -> tuple[Sum, list[tuple[str, str]]]:
+        """Hash the whole in this thread, and each part in the one that sends it; at most AT_ONCE parts are in memory."""
+        whole, size, parts = hashlib.sha256(), 0, list[tuple[str, str]]()
+        under_way: deque[Future[tuple[str, str]]] = deque()
+        for at, piece in enumerate(pieces, 1):
+            under_way.append(crew.submit(self._part, key, number, at, piece))
+            whole.update(piece)
+            size += len(piece)
+            if len(under_way) == AT_ONCE:
+                parts.append(under_way.popleft().result())
+        parts += [one.result() for one in under_way]
+        of_parts = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in parts)).hexdigest()
+        return Sum(size, whole.hexdigest(), of_parts), parts
+
+    def _part(self, key: str, number: str, at: int, piece: Content) -> tuple[str, str]:
+        digest = hashlib.sha256(piece).hexdigest()
+        found = self._send("PUT", key, [("partNumber", str(at)), ("uploadId", number)], {}, piece, digest)
+        self._done(found, f"part {at} of {key}")
+        return found.headers.get("etag", ""), digest
+
+    def forget_parts(self, key: str) -> int:
+        """Remove the parts that an upload of this key left which was killed; return of how many uploads."""
+        found = self._asked.ask("GET", query=[("uploads", ""), ("prefix", key)])
+        if not found.done:
+            return 0
+        left = [one for one in elements(found.body, "Upload") if text_in(one, "Key") == key]
+        for one in left:
+            self._asked.ask("DELETE", key, [("uploadId", text_in(one, "UploadId"))])
+        return len(left)
+
+    def keep(self, key: str, lock: Lock) -> None:
+        """Lock an object that is there already. What it has beyond that stays. Raises Failure."""
+        if lock.until:
+            said = f"<Mode>{lock.mode}</Mode><RetainUntilDate>{lock.until}</RetainUntilDate>"
+            self._configure(key, "retention", f"<Retention>{said}</Retention>")
+        if lock.hold:
+            self._configure(key, "legal-hold", "<LegalHold><Status>ON</Status></LegalHold>")
+
+    def _configure(self, key: str, what: str, document: str) -> None:
+        body = document.encode()
+        found = self._send("PUT", key, [(what, "")], XML, body, hashlib.sha256(body).hexdigest())
+        self._done(found, f"the {what} of {key}")
+
+    def _done(self, found: Answer, what: str) -> None:
+        if not found.done:
+            raise found.failure(what)
+
+
+def text_in(element: Any, name: str) -> str:
+    found = element.find(f"{{*}}{name}")
+    return (found.text or "") if found is not None else ""
+
+
+__all__ = ["EMPTY", "AlreadyThere", "Lock", "Store", "Stored", "Sum", "open_store", "sum_of"]
