@@ -1,0 +1,136 @@
+"""X.509 certificates: what one says of itself, whether a new pair may stand in for an old one, and how many were issued. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+
+DAY = 86400
+WEEK = 7 * DAY
+SHOWN = 5  # names in a sentence
+
+_LINEAGE = re.compile(r"(?![.-])[A-Za-z0-9*._-]{1,200}", re.ASCII)
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
+
+
+class Certificate(NamedTuple):
+    """One certificate, its times in seconds since 1970."""
+
+    serial: str
+    sha256: str
+    names: frozenset[str]
+    begins: float
+    ends: float
+    subject: str
+    issuer: str
+
+
+class Pair(NamedTuple):
+    """A certificate with the chain that is sent with it, leaf first, and whether the private key beside it is its own."""
+
+    chain: tuple[Certificate, ...]
+    key_fits: bool
+
+    @property
+    def leaf(self) -> Certificate:
+        return self.chain[0]
+
+
+def check_name(text: str | None) -> str:
+    """The name of a lineage, which becomes part of paths. Raises ValueError."""
+    if not text:
+        raise ValueError("renew_certificate_name: which certificate is meant has to be named; nothing ever means all of them")
+    if not _LINEAGE.fullmatch(text):
+        raise ValueError(f"{printable(text, 80)!r} is no name of a certbot certificate")
+    return text
+
+
+def parse(said: str, sha256: str) -> Certificate:
+    """What `openssl x509` prints of one certificate. Raises ValueError where it is not that."""
+    lines = dict(re.findall(r"^(serial|notBefore|notAfter|subject|issuer)=\s*(.*?)\s*$", said, re.MULTILINE))
+    if len(lines) < 5:
+        raise ValueError("openssl does not say what the certificate is")
+    names = {found.lower() for found in re.findall(r"(?:DNS|IP Address):([^,\s]+)", said)}
+    begins, ends = _moment(lines["notBefore"]), _moment(lines["notAfter"])
+    return Certificate(lines["serial"].lower(), sha256, frozenset(names), begins, ends, lines["subject"], lines["issuer"])
+
+
+def _moment(text: str) -> float:
+    import ssl
+
+    return float(ssl.cert_time_to_seconds(text))
+
+
+def days_left(one: Certificate, now: float) -> int:
+    return int((one.ends - now) // DAY)
+
+
+def broken(pair: Pair) -> list[str]:
+    """What is wrong with a pair apart from its dates and names; each a sentence."""
+    said = [] if pair.key_fits else ["The private key does not belong to the certificate."]
+    if any(lower.issuer != upper.subject for lower, upper in pairwise(pair.chain)):
+        said.append("The chain is not in order: each certificate has to be followed by that of its issuer.")
+    return said
+
+
+def objections(new: Pair, wanted: Iterable[str], old: Certificate, now: float) -> list[str]:
+    """Why a new pair must not be served in place of the old certificate; each a sentence."""
+    said, leaf = broken(new), new.leaf
+    if lacking := uncovered(wanted, leaf.names):
+        said.append(f"It is for {listed(leaf.names)} and lacks {listed(lacking)}.")
+    if leaf.begins > now:
+        said.append(f"It is not valid before {moment(leaf.begins)}.")
+    if leaf.ends <= max(now, old.ends):
+        said.append(f"It ends on {moment(leaf.ends)}, and the one that is there on {moment(old.ends)}.")
+    return said
+
+
+def uncovered(wanted: Iterable[str], names: Iterable[str]) -> frozenset[str]:
+    """The wanted names that none of these names covers; *.example.com covers one label in place of the star."""
+    known = frozenset(names)
+    return frozenset(one for one in wanted if one not in known and f"*.{one.partition('.')[2]}" not in known)
+
+
+def host_names(words: Iterable[str]) -> list[str]:
+    """The names among those of a server_name that a certificate can have, in order; *.x stands for .x too."""
+    found: list[str] = []
+    for word in (one.lower().rstrip(".") for one in words):
+        found += [word[1:], f"*{word}"] if word.startswith(".") else [word]
+    return [one for one in found if _HOST.fullmatch(one) and not _address(one)]
+
+
+def _address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def recent(issued: Iterable[Certificate], now: float) -> list[float]:
+    """When those certificates were issued that were issued within a week, each once, oldest first."""
+    return sorted(one.begins for one in {one.sha256: one for one in issued}.values() if one.begins > now - WEEK)
+
+
+def beyond_budget(issued: Sequence[float], limit: int) -> str:
+    """Say why no further certificate may be asked for; '' where one may."""
+    if len(issued) < limit:
+        return ""
+    number = f"{len(issued)} certificate{'' if len(issued) == 1 else 's'} of this lineage"
+    again = issued[len(issued) - limit] + WEEK
+    return f"{number} were issued within a week and the limit is {limit}; the next is allowed at {moment(again)}."
+
+
+def moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(seconds))
+
+
+def listed(names: Iterable[str]) -> str:
+    said = [printable(one, 100) for one in sorted(names)]
+    return ", ".join(said[:SHOWN]) + (f" and {len(said) - SHOWN} more" if len(said) > SHOWN else "") if said else "no name"

@@ -1,0 +1,268 @@
+#!/usr/bin/python
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Renew one certificate of certbot's, and prove that nginx serves it; or put back the one from before."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: certificate_renewal
+short_description: Renew one certificate of certbot's, and prove that nginx serves it
+description:
+  - Looks at the certificate that is stored and at the one that each server of nginx shows, and has certbot issue a new one where
+    too few days are left. What is issued is looked at before nginx can see it, taken into use at once, and seen in a handshake
+    with every server; on any failure the one from before is in use and served again.
+  - With O(record) it puts back the certificate that a run found.
+  - Own module, because C(community.crypto.acme_certificate) has an account, a key and a place of its own beside certbot's, and
+    neither it nor C(certbot renew) looks at what is served.
+options:
+  state:
+    description: The step to do. V(listed), V(captured) and V(proved) only look.
+    type: str
+    choices: [listed, captured, changed, proved]
+    default: listed
+  name:
+    description: The name that certbot has for the certificate.
+    type: str
+  days:
+    description: Renew where fewer days than these are left.
+    type: int
+    default: 30
+  limit:
+    description: The most certificates of this name that may be issued within a week.
+    type: int
+    default: 4
+  config_dir:
+    description: The folder of certbot's configuration.
+    type: path
+    default: /etc/letsencrypt
+  certbot:
+    description: The command that runs certbot.
+    type: list
+    elements: str
+    default: [certbot]
+  ca_bundle:
+    description: CA certificates that the ACME server's own certificate is held against.
+    type: path
+  roots:
+    description: The CA certificates to one of which the chain of a new certificate has to lead.
+    type: path
+    default: /etc/ssl/certs/ca-certificates.crt
+  nginx_test:
+    description: The command that tests the configuration.
+    type: list
+    elements: str
+    default: [nginx, -t]
+  nginx_reload:
+    description: The command that reloads the configuration.
+    type: list
+    elements: str
+    default: [nginx, -s, reload]
+  found:
+    description: What V(state=listed) returned as RV(found). V(captured) and V(changed) need it.
+    type: dict
+  record:
+    description: What a run found and set, to be put back. An action hands it over from the file that C(restores) names.
+    type: dict
+  force:
+    description: Put it back even where the certificate was renewed since.
+    type: bool
+    default: false
+author: irctl contributors (@irctl)
+"""
+EXAMPLES = """
+- name: How long the certificate lasts, and whether nginx serves it
+  irctl.runbooks.certificate_renewal:
+    name: shop.example.com
+"""
+RETURN = """
+found:
+  description: The version in use, the number of the next one, and what is to be done.
+  returned: when listed
+  type: dict
+summary:
+  description: What is stored and what is served, without any key.
+  returned: when listed or proved
+  type: dict
+refusals:
+  description: Why this must not be done, each a sentence.
+  returned: when listed
+  type: list
+  elements: str
+"""
+
+import json
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import certbot, certificates, renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.renewal import Look, Renewal
+
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
+    "name": {"type": "str"},
+    "days": {"type": "int", "default": 30},
+    "limit": {"type": "int", "default": 4},
+    "config_dir": {"type": "path", "default": "/etc/letsencrypt"},
+    "certbot": {"type": "list", "elements": "str", "default": ["certbot"]},
+    "ca_bundle": {"type": "path"},
+    "roots": {"type": "path", "default": "/etc/ssl/certs/ca-certificates.crt"},
+    "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
+    "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
+    "found": {"type": "dict"},
+    "record": {"type": "dict"},
+    "force": {"type": "bool", "default": False},
+}
+
+Params = dict[str, Any]
+Result = dict[str, Any]
+
+
+def run(params: Params, check_mode: bool) -> Result:
+    """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
+    record, state = params["record"], params["state"]
+    if record is None and params["found"] is None and state in ("captured", "changed"):
+        raise ValueError("found: needed, as state=listed returned it")
+    steps = _RENEW if record is None else _PUT_BACK
+    try:
+        return steps[state](Renewal(params if record is None else {**params, "name": record["on"].get("name")}), check_mode)
+    except (Failure, ValueError) as error:
+        if state != "listed":
+            raise
+        return {"changed": False, "refusals": [str(error)], "msg": "it cannot be told what is there"}
+
+
+def _listed(work: Renewal, check_mode: bool) -> Result:
+    look = work.look()
+    due = work.due(look)
+    waiting = due and work.waiting(look)
+    notes = certbot.hooks(work.find())[1] if due else []
+    return {
+        "changed": False,
+        "found": {"version": look.version, "next": work.find().following(), "due": due, "reload": bool(look.stale())},
+        "summary": _summary(look),
+        "refusals": work.refusals(look, due, waiting),
+        "msg": " · ".join([_state(look), *_to_do(look, due, waiting), *notes]),
+    }
+
+
+def _state(look: Look) -> str:
+    left, served = certificates.days_left(look.leaf, look.now), len(look.served)
+    ends = f"{left} days left" if left >= 0 else "expired"
+    same = "served" if not look.stale() else "another one is served"
+    return f"{ends} ({certificates.moment(look.leaf.ends)}), {same} by {served} server{'' if served == 1 else 's'}"
+
+
+def _to_do(look: Look, due: bool, waiting: bool) -> list[str]:
+    said = certificates.broken(look.pair)
+    if due:
+        return [*said, "one was issued already, to take into use" if waiting else "to renew"]
+    return [*said, "nginx to reload"] if look.stale() else said
+
+
+def _summary(look: Look) -> Result:
+    leaf = look.leaf
+    stored = {"version": look.version, "serial": leaf.serial, "sha256": leaf.sha256, "names": sorted(leaf.names)}
+    dates = {"ends": certificates.moment(leaf.ends), "days_left": certificates.days_left(leaf, look.now)}
+    served = {str(one): what.sha256 or what.why for one, what in look.served.items()}
+    return {"stored": {**stored, **dates}, "served": served}
+
+
+def _captured(work: Renewal, check_mode: bool) -> Result:
+    look, found = work.look(), work.params["found"]
+    if look.version != found["version"]:
+        raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
+    document = renewal.record(work.name, look, found["next"] if found["due"] else look.version)
+    public = renewal.text_of(work.find(), look.version)
+    evidence = {renewal.REVERT: json.dumps(document, indent=1) + "\n", "certificate-before.pem": public}
+    return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
+
+
+def _changed(work: Renewal, check_mode: bool) -> Result:
+    found = work.params["found"]
+    if check_mode or not (found["due"] or found["reload"]):
+        said = "would be renewed" if found["due"] else "nginx would be reloaded" if found["reload"] else "long enough"
+        return {"changed": bool(found["due"] or found["reload"]), "msg": said}
+    with work.alone():
+        look = work.look()
+        if (look.version, work.find().following()) != (found["version"], found["next"]):
+            raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
+        due = work.due(look)
+        if against := work.refusals(look, due, due and work.waiting(look)):
+            raise Failure(f"{' '.join(against)} Nothing was changed.")
+        if due:
+            work.renew(look, found["next"])
+            return {"changed": True, "msg": f"renewed, and nginx reloaded (version {found['next']})"}
+        work.nginx.serve(look.site.listeners, look.leaf.sha256)
+    return {"changed": True, "msg": "nginx reloaded"}
+
+
+def _proved(work: Renewal, check_mode: bool) -> Result:
+    """What is there now; Failure where it does not last, is not whole, or is not what is served, if this is in earnest."""
+    look = work.look()
+    result = {"changed": False, "summary": _summary(look), "in_short": _state(look)}
+    if check_mode:
+        return {**result, "msg": "not done in a dry run"}
+    said = certificates.broken(look.pair)
+    if certificates.days_left(look.leaf, look.now) < work.params["days"]:
+        said.append(f"Fewer than {work.params['days']} days are left: it ends on {certificates.moment(look.leaf.ends)}.")
+    if not look.site.listeners:
+        said.append(f"nginx serves nothing from {work.find().live}.")
+    said += [f"Another certificate than the stored one is served: {'; '.join(others)}."] if (others := look.stale()) else []
+    if said:
+        raise Failure(" ".join(said))
+    return {**result, "msg": f"serial {look.leaf.serial} is served"}
+
+
+def _to_put_back(work: Renewal, check_mode: bool) -> Result:
+    look = work.look()
+    return {
+        "changed": False,
+        "summary": _summary(look),
+        "refusals": renewal.against_return(work, look),
+        "msg": f"version {look.version} is in use, was {renewal.versions(work.params['record'], work.name)[0]}",
+    }
+
+
+def _captured_again(work: Renewal, check_mode: bool) -> Result:
+    look = work.look()
+    return {"changed": False, "evidence": {"certificate-before.pem": renewal.text_of(work.find(), look.version)}, "msg": "kept"}
+
+
+def _put_back(work: Renewal, check_mode: bool) -> Result:
+    old = renewal.versions(work.params["record"], work.name)[0]
+    with work.alone(check_mode):
+        look = work.look()
+        if said := renewal.against_return(work, look):
+            raise Failure(f"{' '.join(said)} Nothing was changed.")
+        if look.version == old and not look.stale():
+            return {"changed": False, "msg": "as it was found"}
+        if not check_mode:
+            work.put_back(look, old)
+    return {"changed": True, "msg": f"version {old} {'would be' if check_mode else 'is'} in use again"}
+
+
+def _proved_back(work: Renewal, check_mode: bool) -> Result:
+    """What is there now; Failure where it is not what that run found, if this is in earnest."""
+    look, (old, sha256, _) = work.look(), renewal.versions(work.params["record"], work.name)
+    result = {"changed": False, "summary": _summary(look), "in_short": _state(look)}
+    if check_mode:
+        return {**result, "msg": "not done in a dry run"}
+    if (look.version, look.leaf.sha256) != (old, sha256):
+        raise Failure(f"Version {look.version} is in use, not {old}.")
+    if others := look.stale():
+        raise Failure(f"Another certificate than the stored one is served: {'; '.join(others)}.")
+    return {**result, "msg": f"serial {look.leaf.serial} is served"}
+
+
+_RENEW = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}
+_PUT_BACK = {"listed": _to_put_back, "captured": _captured_again, "changed": _put_back, "proved": _proved_back}
+
+
+def main() -> None:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
+
+    start(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+#!/usr/bin/python
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Make the fault that renew-certificate mends, an expired certificate, or take it away again."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: scratch_certificate
+short_description: Let nginx serve an expired certificate, or the one from before again
+description:
+  - Signs a certificate for the names and the key of the one in use, which ended yesterday, and lets nginx serve it. For drills,
+    demonstrations and tests only.
+  - Own module, because C(community.crypto.x509_certificate) writes a file of its own and knows neither certbot's versions nor
+    whether nginx serves it.
+options:
+  state:
+    description: Whether the expired certificate is to be there.
+    type: str
+    choices: [present, absent]
+    default: present
+  name:
+    description: The name that certbot has for the certificate.
+    type: str
+  config_dir:
+    description: The folder of certbot's configuration.
+    type: path
+    default: /etc/letsencrypt
+  nginx_test:
+    description: The command that tests the configuration.
+    type: list
+    elements: str
+    default: [nginx, -t]
+  nginx_reload:
+    description: The command that reloads the configuration.
+    type: list
+    elements: str
+    default: [nginx, -s, reload]
+author: irctl contributors (@irctl)
+"""
+EXAMPLES = """
+- name: An expired certificate
+  irctl.runbooks.scratch_certificate:
+    name: shop.example.com
+"""
+RETURN = """
+summary:
+  description: The certificate, and the version of it that the drill made.
+  returned: always
+  type: dict
+"""
+
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import certificate_drill
+from ansible_collections.irctl.runbooks.plugins.module_utils.renewal import Renewal
+
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "name": {"type": "str"},
+    "config_dir": {"type": "path", "default": "/etc/letsencrypt"},
+    "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
+    "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Make the fault, or take it away; in check mode only say whether there is one. Raises Failure or ValueError."""
+    work = Renewal(params)
+    there = certificate_drill.made(work.find())
+    served = bool(there) and work.find().current() == there["version"]
+    if params["state"] == "absent":
+        changed = bool(there) if check_mode else certificate_drill.take_away(work)
+        return _result(work, changed, "the drill's certificate is gone" if changed else "nothing of a drill is there")
+    if not check_mode:
+        certificate_drill.make(work)
+    would = "would be" if check_mode else "is"
+    return _result(work, not served, f"an expired certificate {would} served")
+
+
+def _result(work: Renewal, changed: bool, said: str) -> dict[str, Any]:
+    made = certificate_drill.made(work.find()).get("version")
+    return {"changed": changed, "summary": {"certificate": work.name, "version": made}, "msg": said}
+
+
+def main() -> None:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
+
+    start(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()
