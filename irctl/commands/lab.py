@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from irctl import catalog, flow, render
+from irctl import catalog, flow, lab_aws, render
 from irctl.commands import Command, Group, settings_of, wants_json
 from irctl.commands.remediate import carry_out
 from irctl.errors import DONE, FAILED, NoTarget
@@ -12,7 +12,7 @@ from irctl.lab import Lab
 
 command = Group(
     name="lab",
-    help="Start and stop servers to try all this on: a real PostgreSQL on loopback, known to irctl as host `lab`.",
+    help="Start and stop servers to try all this on, on loopback: a real PostgreSQL and a stand-in for AWS, as host `lab`.",
     epilog="Example: irctl lab up && irctl remediate db-connections --host lab --check",
 )
 
@@ -63,9 +63,16 @@ def fault(ctx: click.Context, name: str) -> int:
 
 def _say(ctx: click.Context, lab: Lab, what: str) -> None:
     running = lab.postgres.running()
+    aws = lab.aws.url if running and lab.aws.running() else None
     if wants_json(ctx):
         where = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
-        render.as_object({"schema": "irctl/lab/1", "running": running, "postgres": where, "inventory": str(lab.inventory)})
+        about = {"running": running, "postgres": where, "aws": aws, "inventory": str(lab.inventory)}
+        render.as_object({"schema": "irctl/lab/1", **about})
         return
-    place = f": PostgreSQL on 127.0.0.1:{lab.postgres.port}, host `lab` of {lab.inventory}" if running else ""
-    click.echo(f"The lab {what}{place}")
+    if not running:
+        click.echo(f"The lab {what}")
+        return
+    servers = [f"PostgreSQL on 127.0.0.1:{lab.postgres.port}", *([f"AWS on {aws.removeprefix('http://')}"] if aws else [])]
+    click.echo(f"The lab {what}: {', '.join(servers)}, host `lab` of {lab.inventory}")
+    if not aws:
+        click.echo(lab_aws.LACKING if not lab_aws.installed() else "Its AWS does not run; start it with: irctl lab up")

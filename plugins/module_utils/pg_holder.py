@@ -1,6 +1,6 @@
 """A leaking client: opens sessions from the JSON on standard input, prints 'ready', and holds them until they die or time is up.
 
-Started by pg_idle_sessions as a process of its own, because a module ends and the leak must not.
+Started by pg_idle_sessions as a process of its own, because a module ends and the leak must not. It ends with its last session.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import select
 import sys
 import time
 from typing import Any
+
+MARK = " /* irctl-drill */"  # ends the statement of each session, by which it is known again
 
 
 def hold(plan: dict[str, Any]) -> None:
@@ -22,7 +24,7 @@ def hold(plan: dict[str, Any]) -> None:
         session = psycopg.connect(
             **plan["where"], application_name=wanted["application"], connect_timeout=5, autocommit=wanted["commit"]
         )
-        session.execute(wanted["statement"])
+        session.execute(wanted["statement"] + MARK)
         sessions.append(session)
     print("ready", flush=True)
     sys.stdout.close()

@@ -16,8 +16,9 @@ description:
 options:
   state:
     description: The step to do. V(listed), V(captured) and V(proved) only look; V(removed) takes the addresses out, for drills.
+      V(extended) lets what is left of O(record) stay for O(seconds) from now.
     type: str
-    choices: [listed, captured, changed, proved, removed]
+    choices: [listed, captured, changed, proved, removed, extended]
     default: listed
   backend:
     description: What kind of place blocks.
@@ -170,9 +171,10 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.aws import ARGUMENT
 from ansible_collections.irctl.runbooks.plugins.module_utils.block_list import Backend, Blocked, counted
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration
 
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved", "removed"], "default": "listed"},
+    "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved", "removed", "extended"], "default": "listed"},
     "backend": {"type": "str", "choices": ["wafv2", "nacl", "nftables", "nginx"]},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "protected": {"type": "list", "elements": "str"},
@@ -213,6 +215,8 @@ def run(params: Params, check_mode: bool) -> Result:
     if params["record"] is not None:
         added = lists.check(params["record"])
         return _TAKE_OUT[params["state"]](_backend({**params, "addresses": lists.texts(added)}), added, params, check_mode)
+    if params["state"] == "extended":
+        raise ValueError("record: needed, as a run captured it")
     if not params["addresses"]:
         raise ValueError("addresses: at least one is needed; nothing ever means all of them")
     if params["state"] == "listed" and (said := lists.misread(params)):
@@ -351,6 +355,17 @@ def _taken_out(backend: Backend, added: frozenset[Network], params: Params, chec
     return {"changed": bool(there), "msg": ", ".join([*said, *([f"{gone} gone already"] if gone else [])])}
 
 
+def _prolonged(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
+    """Let what is left of that run's entries stay for so many seconds from now, where the place itself lets go of them."""
+    blocked = backend.read()
+    if said := lists.objections(blocked, params["record"], params["force"]):
+        raise Failure(f"{' '.join(said)} Nothing was changed.")
+    there = added & blocked.entries
+    if there and not check_mode:
+        backend.write(there, frozenset(), params["seconds"])
+    return {"changed": bool(there), "msg": f"{counted(len(there))} blocked for {duration(params['seconds'])} from now"}
+
+
 def _proved_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
     """What is there now; Failure where an entry of that run is left, if this is in earnest."""
     blocked = backend.read()
@@ -363,7 +378,13 @@ def _proved_out(backend: Backend, added: frozenset[Network], params: Params, che
 
 
 _BLOCK = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved, "removed": _let_through}
-_TAKE_OUT = {"listed": _to_take_out, "captured": _captured_again, "changed": _taken_out, "proved": _proved_out}
+_TAKE_OUT = {
+    "listed": _to_take_out,
+    "captured": _captured_again,
+    "changed": _taken_out,
+    "proved": _proved_out,
+    "extended": _prolonged,
+}
 
 
 def main() -> None:

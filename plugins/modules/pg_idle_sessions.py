@@ -1,17 +1,24 @@
 #!/usr/bin/python
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Make the fault that db-connections mends: a client that opens sessions and forgets them."""
+"""Make the fault that db-connections mends, a client that opens sessions and forgets them, or take it away again."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 module: pg_idle_sessions
-short_description: Open PostgreSQL sessions and leave them idle
+short_description: Open PostgreSQL sessions and leave them idle, or end those
 description:
   - Opens plain idle sessions, two that are idle in a transaction, one that listens, one with an advisory lock and one with a
-    pooler's name, in a process that ends by itself. For drills, demonstrations and tests only; it needs psycopg.
+    pooler's name, in a process that ends by itself. Those that are there already are not opened again. For drills,
+    demonstrations and tests only; it needs psycopg.
+  - Each is known again by a comment in its statement, so that V(state=ended) ends these and no others.
   - Own module, because a module that ends closes its sessions.
 options:
+  state:
+    description: Whether to open what is missing of the sessions, or to end all of them.
+    type: str
+    choices: [opened, ended]
+    default: opened
   idle:
     description: How many plain idle sessions to open.
     type: int
@@ -37,22 +44,28 @@ EXAMPLES = """
 RETURN = """
 opened:
   description: How many sessions were opened.
-  returned: always
+  returned: when opened
   type: int
 """
 
 import time
+from collections import Counter
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, pg_holder, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Server, connect
+from ansible_collections.irctl.runbooks.plugins.module_utils.sessions import counted
 
 ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["opened", "ended"], "default": "opened"},
     "idle": {"type": "int", "default": 12},
     "lifetime": {"type": "str", "default": "15m"},
     "wait_for": {"type": "str", "default": "5s"},
     **CONNECTION,
 }
+PLAIN = {"application": "irctl-drill-web", "statement": "SELECT 1", "commit": True}
 OTHERS = [
     {"application": "report", "statement": "SELECT txid_current()", "commit": False},
     {"application": "report", "statement": "SELECT txid_current()", "commit": False},
@@ -61,25 +74,57 @@ OTHERS = [
     {"application": "pgbouncer", "statement": "SELECT 1", "commit": True},
 ]
 LONGEST_WAIT = 60  # seconds
+GONE_SECONDS = 10.0
+
+_OURS = """WITH given AS (SELECT $1::jsonb AS p), ours AS (SELECT pid, application_name FROM pg_stat_activity, given
+  WHERE usename = current_user AND right(query, length(p->>'mark')) = p->>'mark')"""
+THERE = f"{_OURS} SELECT coalesce(json_agg(application_name), '[]') FROM ours"
+ENDED = f"{_OURS} SELECT to_json(count(*) FILTER (WHERE pg_terminate_backend(pid))) FROM ours"
+
+Params = dict[str, Any]
+Result = dict[str, Any]
 
 
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Open the sessions unless in check mode. Raises Failure when they cannot all be opened, or ValueError."""
+def run(params: Params, check_mode: bool) -> Result:
+    """Open the sessions or end them, unless in check mode. Raises Failure when it does not work for all, or ValueError."""
+    with connect(params) as server:
+        there = server.ask(THERE, {"mark": pg_holder.MARK})
+        return _ended(server, len(there), check_mode) if params["state"] == "ended" else _opened(params, there, check_mode)
+
+
+def _opened(params: Params, there: list[str], check_mode: bool) -> Result:
     lifetime, age = values.seconds(params["lifetime"]), values.seconds(params["wait_for"])
-    plain = [{"application": "web", "statement": "SELECT 1", "commit": True}] * params["idle"]
-    sessions = plain + OTHERS
-    if check_mode:
-        return {"changed": True, "opened": 0, "msg": f"{len(sessions)} sessions would be opened"}
+    sessions = missing([PLAIN] * params["idle"] + OTHERS, there)
+    plain = f"{sum(one is PLAIN for one in sessions)} of them plainly idle"
+    if check_mode or not sessions:
+        said = f"{counted(len(sessions))} would be opened" if sessions else f"all {counted(len(there))} are there already"
+        return {"changed": bool(sessions), "opened": 0, "msg": said}
     where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
     plan = {"where": where, "sessions": sessions, "seconds": lifetime}
     detached.start(pg_holder.__file__, plan, "The sessions could not be opened")
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)
-    return {
-        "changed": True,
-        "opened": len(sessions),
-        "msg": f"{len(sessions)} sessions opened, {params['idle']} of them plainly idle",
-    }
+    return {"changed": True, "opened": len(sessions), "msg": f"{counted(len(sessions))} opened, {plain}"}
+
+
+def missing(wanted: list[dict[str, Any]], there: list[str]) -> list[dict[str, Any]]:
+    """Those of the wanted sessions for which there is none of that application. Pure."""
+    left, found = Counter(there), []
+    for one in wanted:
+        left[one["application"]] -= 1
+        if left[one["application"]] < 0:
+            found.append(one)
+    return found
+
+
+def _ended(server: Server, there: int, check_mode: bool) -> Result:
+    until = time.monotonic() + GONE_SECONDS
+    while not check_mode and server.ask(ENDED, {"mark": pg_holder.MARK}):
+        if time.monotonic() > until:
+            raise Failure(f"Some of the drill's sessions did not end in {GONE_SECONDS:.0f} s.")
+        time.sleep(0.05)
+    would = "would be " if check_mode else ""
+    return {"changed": there > 0, "msg": f"{counted(there)} {would}ended" if there else "none of the drill's sessions is there"}
 
 
 def main() -> None:

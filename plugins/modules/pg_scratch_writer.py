@@ -1,17 +1,24 @@
 #!/usr/bin/python
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Make the fault that db-freeze-writes contains: a client that writes to a database without end."""
+"""Make the fault that db-freeze-writes contains, a client that writes to a database without end, or take it away again."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 module: pg_scratch_writer
-short_description: Make a scratch database and let a client write to it
+short_description: Make a scratch database and let a client write to it, or remove both
 description:
   - Makes the database C(irctl_drill) and writes a row to it every 0.2 s, in a process that ends by itself and drops the
-    database. For drills, demonstrations and tests only; it needs psycopg, and a role with C(CREATEDB).
+    database. Where one is at work already, it is left at work. For drills, demonstrations and tests only; it needs psycopg, and
+    a role with C(CREATEDB).
+  - With V(state=removed) the database is dropped whoever is connected, unless it has a table that no drill made.
   - Own module, because a module that ends closes its sessions.
 options:
+  state:
+    description: Whether the database and its client shall be there.
+    type: str
+    choices: [made, removed]
+    default: made
   lifetime:
     description: The client ends and its database is dropped after this long.
     type: str
@@ -37,18 +44,46 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, pg_writer, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import connect
 
-ARGUMENTS: dict[str, Any] = {"lifetime": {"type": "str", "default": "15m"}, **CONNECTION}
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["made", "removed"], "default": "made"},
+    "lifetime": {"type": "str", "default": "15m"},
+    **CONNECTION,
+}
+DATABASE = pg_writer.DATABASE
+STATE = """WITH given AS (SELECT $1::jsonb AS p)
+SELECT json_build_object('there', EXISTS (SELECT FROM pg_database, given WHERE datname = p->>'database'),
+  'client', EXISTS (SELECT FROM pg_stat_activity, given WHERE datname = p->>'database' AND application_name = p->>'application'))"""
+
+Params = dict[str, Any]
+Result = dict[str, Any]
 
 
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Make the database and start its client unless in check mode. Raises Failure where that does not work, or ValueError."""
-    lifetime = values.seconds(params["lifetime"])
+def run(params: Params, check_mode: bool) -> Result:
+    """Make the database and start its client, or remove both, unless in check mode. Raises Failure or ValueError."""
+    where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
+    plan = {"where": where, "seconds": values.seconds(params["lifetime"]), "removes": params["state"] == "removed"}
+    with connect(params) as server:
+        seen = server.ask(STATE, {"database": DATABASE, "application": pg_writer.APPLICATION})
+    act = _remove if plan["removes"] else _make
+    return {"database": DATABASE, **act(plan, seen, check_mode)}
+
+
+def _make(plan: Params, seen: Any, check_mode: bool) -> Result:
+    if seen["client"]:
+        return {"changed": False, "msg": f"a client writes to the database {DATABASE} already"}
     if not check_mode:
-        where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
-        detached.start(pg_writer.__file__, {"where": where, "seconds": lifetime}, "The database could not be made and written to")
-    would = "would write" if check_mode else "writes"
-    return {"changed": True, "database": pg_writer.DATABASE, "msg": f"a client {would} to the database {pg_writer.DATABASE}"}
+        detached.start(pg_writer.__file__, plan, "The database could not be made and written to")
+    return {"changed": True, "msg": f"a client {'would write' if check_mode else 'writes'} to the database {DATABASE}"}
+
+
+def _remove(plan: Params, seen: Any, check_mode: bool) -> Result:
+    if not seen["there"]:
+        return {"changed": False, "msg": f"there is no database {DATABASE}"}
+    if not check_mode:
+        detached.start(pg_writer.__file__, plan, "The database could not be removed")
+    return {"changed": True, "msg": f"the database {DATABASE} {'would be ' if check_mode else ''}dropped"}
 
 
 def main() -> None:

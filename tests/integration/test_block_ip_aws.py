@@ -24,7 +24,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import aws, block_w
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.modules import block_list
 from irctl.errors import FAILED, INVALID, PARTIAL, REFUSED
-from irctl.lab import free_port
+from irctl.lab_postgres import free_port
 from tests.conftest import Done, Irctl, write_inventory
 
 pytest.importorskip("moto")

@@ -19,7 +19,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import nginx_worker
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import block_list
 from irctl.errors import FAILED, REFUSED
-from irctl.lab import free_port
+from irctl.lab_postgres import free_port
 from tests.conftest import Irctl, write_inventory
 
 GUILTY, INNOCENT = "127.0.0.2", "127.0.0.3"

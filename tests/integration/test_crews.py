@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from irctl.lab import Postgres
+from irctl.lab_postgres import Postgres
 from tests.conftest import Irctl, Sessions, host_of, write_inventory
 from tests.integration.conftest import Collection
 

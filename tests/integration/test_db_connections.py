@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from irctl.lab import Postgres, programs
+from irctl.lab_postgres import Postgres, programs
 from tests.conftest import Irctl, Sessions, host_of, write_inventory
 
 

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.irctl.runbooks.plugins.module_utils import pg_client
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import pg_writes
-from irctl.lab import Postgres, programs
+from irctl.lab_postgres import Postgres, programs
 from tests.conftest import ROOT, Sessions, host_of, write_inventory
 
 WRITE = "INSERT INTO orders DEFAULT VALUES"

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from irctl.lab import Postgres, programs
+from irctl.lab_postgres import Postgres, programs
 from tests.conftest import Irctl, Sessions, host_of, write_inventory
 
 

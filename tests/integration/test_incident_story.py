@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from irctl.lab import Postgres
+from irctl.lab_postgres import Postgres
 from tests.conftest import Done, Irctl, host_of, write_inventory
 
 PEOPLE = {"ana@example.com": "", "ben@example.com": "incident-commander"}

@@ -20,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 
-from irctl.lab import free_port
+from irctl.lab_postgres import free_port
 from tests.conftest import OLD, Irctl, write_inventory
 from tests.integration.conftest import Collection
 
