@@ -96,8 +96,8 @@ def about(found: Remediation, *, as_json: bool) -> None:
     """All that is known about one remediation."""
     if as_json:
         options = [{**vars(option), "choices": list(option.choices)} for option in found.options]
-        head = {"schema": "irctl/remediation/1", "name": found.name, "summary": found.summary}
-        as_object(head | {"description": list(found.description), "options": options, **found.about})
+        head = {"schema": "irctl/catalog-entry/1", "name": found.name, "summary": found.summary}
+        as_object(head | {"description": list(found.description), "options": options, "about": found.about})
         return
     meta = found.about
     click.echo(f"{click.style(found.name, bold=True)}: {found.summary}\n")

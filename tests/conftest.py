@@ -17,7 +17,8 @@ import psycopg
 import pytest
 import yaml
 
-from irctl.lab import Postgres
+from irctl.lab_postgres import Postgres
+from tests.schemas import require_valid
 
 ROOT = Path(__file__).resolve().parent.parent
 OLD = 5.3  # seconds; a little over the shortest --idle-for
@@ -34,6 +35,7 @@ class Done:
     @property
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.out)
+        require_valid(found)
         return found
 
     def host(self, name: str = "lab") -> dict[str, Any]:

@@ -40,7 +40,7 @@ def command(ctx: click.Context, every: bool) -> None:
     remind(settings.home_path)
     found = [one for one in approval.standings(settings) if every or one.state not in ("expired", "spent")]
     if wants_json(ctx):
-        render.as_object({"schema": "irctl/approvals/1", "requests": [_object(one) for one in found]})
+        render.as_object({"schema": "irctl/requests/1", "requests": [_object(one) for one in found]})
     elif not found:
         click.echo("nothing waits for approval")
     else:
@@ -77,7 +77,7 @@ def show_one(ctx: click.Context, plan: str) -> None:
     wanted = request.find(settings.home_path, plan)
     one = approval.standing(settings, wanted, approvers.ledger(settings.home_path))
     if wants_json(ctx):
-        render.as_object({"schema": "irctl/approvals/1", "requests": [_object(one)]})
+        render.as_object({"schema": "irctl/requests/1", "requests": [_object(one)]})
         return
     show(as_planned(settings, wanted), wanted)
     click.echo("  ".join(word for word in _row(one) if word))

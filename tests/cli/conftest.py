@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 from tests.conftest import Done, Irctl, write_inventory
+from tests.schemas import faults
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "irctl" / "schemas"
-LOADED = {path.stem: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
-REGISTRY: Registry[Any] = Registry().with_resources([(one["$id"], Resource.from_contents(one)) for one in LOADED.values()])
 NOWHERE = {"ansible_connection": "local", "postgres_host": "127.0.0.1", "postgres_port": 1}
-
-
-def faults(schema: str, document: Any) -> list[str]:
-    """What is wrong with a document by irctl/schemas/SCHEMA.json; an empty list where it is valid."""
-    validator = Draft202012Validator(LOADED[schema], registry=REGISTRY)
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
 
 def only_object(done: Done) -> dict[str, Any]:

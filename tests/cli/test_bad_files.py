@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from irctl import evidence
-from tests.cli.conftest import faults, only_object
+from tests.cli.conftest import only_object
 from tests.conftest import Irctl
+from tests.schemas import faults
 
 Refused = Callable[..., str]
 DB = ["remediate", "db-connections", "--host", "prod"]

@@ -9,8 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from irctl.errors import EXIT_CODES
-from tests.cli.conftest import LOADED, faults, listing, only_object
+from tests.cli.conftest import listing, only_object
 from tests.conftest import Irctl
+from tests.schemas import LOADED, faults
 
 QUOTED = ["o'brien", 'say "hi"; DROP TABLE x; --', "{{ lookup('pipe','id') }}", "a b", "größe", "--host", "*", "$(id)"]
 

@@ -22,9 +22,10 @@ import pytest
 
 from irctl import config, evidence, incidents, journal, pack, verifier
 from irctl.errors import Busy
-from tests.cli.conftest import faults, listing
+from tests.cli.conftest import listing
 from tests.conftest import Done, Irctl
 from tests.integration.conftest import Collection
+from tests.schemas import faults
 
 FLIPS = 1000
 
