@@ -72,16 +72,27 @@ def names(contents: Iterable[Content], *, diagnoses: bool = False) -> dict[str, 
     return dict(sorted(found.items()))
 
 
+def entry_points(name: str, contents: Iterable[Content]) -> tuple[str, ...]:
+    """The entry points that the named remediation has. Raises Invalid for an unknown name."""
+    known = names(contents)
+    if name not in known:
+        raise _unknown(name, known, "remediation")
+    return tuple(_specs(known[name].root / "roles" / name.replace("-", "_")))
+
+
 def load(name: str, contents: Iterable[Content], *, diagnosis: bool = False, entry_point: str = "main") -> Remediation:
     """Read the named remediation or diagnosis. Raises Invalid for an unknown name, with the nearest known one."""
     known = names(contents, diagnoses=diagnosis)
     what = "diagnosis" if diagnosis else "remediation"
     if name not in known:
-        raise Invalid(f"there is no {what} {printable(name)}.{nearest(name, known)} `irctl catalog` lists them all")
+        raise _unknown(name, known, what)
     role = (DIAGNOSIS if diagnosis else "") + name.replace("-", "_")
     folder = known[name].root / "roles" / role
     about = _read(folder / "meta" / "remediation.yml")
-    spec = _read(folder / "meta" / "argument_specs.yml")["argument_specs"][entry_point]
+    specs = _specs(folder)
+    if entry_point not in specs:
+        raise Invalid(f"{name} has no entry point {entry_point}; it has {', '.join(specs)}")
+    spec = specs[entry_point]
     described = spec.get("description", [])
     return Remediation(
         name=name,
@@ -92,6 +103,15 @@ def load(name: str, contents: Iterable[Content], *, diagnosis: bool = False, ent
         options=tuple(_option(role, variable, option, about) for variable, option in spec.get("options", {}).items()),
         about=about,
     )
+
+
+def _unknown(name: str, known: Iterable[str], what: str) -> Invalid:
+    return Invalid(f"there is no {what} {printable(name)}.{nearest(name, known)} `irctl catalog` lists them all")
+
+
+def _specs(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = _read(folder / "meta" / "argument_specs.yml")["argument_specs"]
+    return found
 
 
 def printable(name: str) -> str:

@@ -24,6 +24,7 @@ VERBS = {
     "request": "Ask for the approvals that a remediation needs.",
     "approve": "Look at exactly what would run, and sign it.",
     "approvals": "Show what waits for approval, and what was approved.",
+    "drill": "Practise on hosts that are marked for it, and see what is due.",
     "leases": "Show and end the changes that end by themselves.",
     "stop": "Refuse every change from now on, until `irctl resume`.",
     "resume": "Allow changes again.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 DONE, FAILED, INVALID, PARTIAL, UNREACHABLE, REFUSED, BUSY, INDETERMINATE, EVIDENCE = range(9)
 
 EXIT_CODES = {
@@ -15,6 +17,14 @@ EXIT_CODES = {
     "busy": BUSY,
     "indeterminate": INDETERMINATE,
 }
+
+
+WORST = (EVIDENCE, INDETERMINATE, FAILED, PARTIAL, INVALID, REFUSED, UNREACHABLE, BUSY, DONE)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The one exit code for several things done in one command: that of the one which most needs a look."""
+    return min(codes, key=WORST.index)
 
 
 class IrctlError(Exception):

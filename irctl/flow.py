@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,11 +15,12 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl import approval, engine, errors, journal, leases, locks, moments, parameters, plan, results, runs, stops
 from irctl.catalog import Remediation, nearest
 from irctl.config import Settings
-from irctl.errors import EvidenceError, Invalid, IrctlError, NoTarget
+from irctl.errors import EvidenceError, Invalid, IrctlError, NoTarget, Refused
 from irctl.processes import kill_children
 from irctl.results import Host, Step
 
 SCHEMA = "irctl/run/1"
+DRILLS = "irctl_drills"  # what an inventory marks a host with that takes faults, as `allowed`
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Order:
     reverts: str = ""  # the run that this one undoes
     urgent: bool = False  # the end of a lease: no stop and no full disk keeps it from being tried
     brought: approval.Brought = approval.NOTHING  # what the caller shows for approval
+    drill: bool = False  # only on hosts that are marked for drills; that mark is its leave
+    begin: Callable[[Mapping[str, Any]], str] | None = None  # opens the incident, once its hosts and their settings are known
 
     @property
     def changes(self) -> bool:
@@ -58,6 +61,7 @@ class Outcome:
     folder: str = ""
     started: str = ""
     seconds: float = 0.0
+    interrupted: str = ""
 
 
 def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]) -> Outcome:
@@ -66,8 +70,10 @@ def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]
     inventory = settings.inventory_path()
     _require_leave(order, settings.home_path)
     locks.require_free(settings.home_path, order.found.about["service"], order.names)
-    end = engine.carry_out(run.job(inventory), run.gate, run.account.see)
-    return run.close(end)
+    try:
+        return run.close(engine.carry_out(run.job(inventory), run.gate, run.account.see))
+    finally:
+        run.free()
 
 
 def _require_leave(order: Order, home: Path) -> None:
@@ -112,7 +118,7 @@ class _Run:
             content=found.content,
             inventory=inventory,
             names=order.names,
-            variables=tuple(option.variable for option in found.options),
+            variables=(*(option.variable for option in found.options), *([DRILLS] if order.drill else [])),
             modules=tuple(found.about.get("needs", {}).get("python", [])),
             given={**order.given, **fixed},
             check=order.check,
@@ -123,15 +129,19 @@ class _Run:
     def gate(self, asked: dict[str, Any]) -> None:
         """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
         hosts = _targets(asked)
+        if self.order.drill:
+            hosts = _marked(hosts)
         parameters.check_inventory(self.order.found.options, hosts)
         self.outcome.plan = plan.plan(self.order.found, hosts, self.order.given)
         self.outcome.plan_hash = plan.hash_of(self.outcome.plan)
         home, service = self.folder.home, self.order.found.about["service"]
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = locks.hold_targets(home, service, {*hosts, *self.order.names}, self.folder.run)
+        if self.order.begin:
+            self.order = replace(self.order, incident=self.order.begin(self.outcome.plan["hosts"]))
         self.outcome.started = journal.utc()
         wish = self._wish()
-        if self.order.changes and self.order.entry_point == "main":
+        if self.order.changes and self.order.entry_point == "main" and not self.order.drill:
             self.approval = approval.require(self.settings, self.order.found, wish, self.order.brought)
         self._arm(list(hosts))
         try:
@@ -192,6 +202,7 @@ class _Run:
             raise IrctlError(_not_begun(end))
         end.interrupted = end.interrupted or self._lost
         done = self.outcome
+        done.interrupted = end.interrupted
         done.hosts = results.hosts(self.account, done.plan["hosts"], end)
         done.outcome, done.exit_code = results.overall(done.hosts)
         done.seconds = round(time.monotonic() - self._since, 3)
@@ -212,7 +223,12 @@ class _Run:
         except (OSError, EvidenceError) as error:
             raise EvidenceError(f"{error}; the run ended as: {done.outcome}") from None
         finally:
-            locks.release(self._held)
+            self.free()
+
+    def free(self) -> None:
+        """Let others have the targets."""
+        held, self._held = self._held, []
+        locks.release(held)
 
     def _document(self, hosts: Mapping[str, Any]) -> dict[str, Any]:
         """run.json: what is about to be done, written before it is."""
@@ -220,7 +236,7 @@ class _Run:
         head = {"schema": "irctl/begun/1", "run": self.folder.run, "remediation": _title(order), "incident": order.incident}
         more = {"check": order.check, "plan_hash": self.outcome.plan_hash, "started": self.outcome.started, "hosts": hosts}
         rest = {"diagnose": order.found.about.get("diagnose", ""), "reverts": order.reverts, "approval": self.approval}
-        return head | more | {"plan": self.outcome.plan, **rest}
+        return head | more | {"plan": self.outcome.plan, **rest} | ({"drill": True} if order.drill else {})
 
 
 def _title(order: Order) -> str:
@@ -235,6 +251,15 @@ def _targets(asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in asked["empty"]:
         raise NoTarget(f"--host: the group has no hosts (got '{name}')")
     return dict(asked["hosts"])
+
+
+def _marked(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The hosts without the mark that each of them has to have. Raises Refused."""
+    bare = sorted(name for name, settings in hosts.items() if settings.get(DRILLS) != "allowed")
+    if bare:
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+        raise Refused(f"--host: the inventory does not mark {bare[0]}{more} with {DRILLS}: allowed; nothing was run")
+    return {name: {key: value for key, value in settings.items() if key != DRILLS} for name, settings in hosts.items()}
 
 
 def _not_begun(end: engine.End) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import unicodedata
@@ -52,6 +53,7 @@ class State:
     assigned: str = ""
     resolution: str = ""
     held: str = ""
+    drill: bool = False
     entries: int = 0
     times: dict[str, str] = field(default_factory=dict)
     impact: dict[str, str] = field(default_factory=dict)
@@ -72,13 +74,31 @@ class State:
 
 
 def open_incident(
-    home: Path, by: str, title: str, severity: str, component: str = "", commander: str = "", *, profile: str = "linguamate"
+    home: Path,
+    by: str,
+    title: str,
+    severity: str,
+    component: str = "",
+    commander: str = "",
+    *,
+    profile: str = "linguamate",
 ) -> str:
     """Open an incident and return its id. Raises Invalid before anything is written, EvidenceError where it cannot be kept."""
     scale = scales.profile(profile)
     entry: dict[str, Any] = {"event": "opened", "title": text("--title", title), "severity": scale.level(severity).name}
     entry |= {"profile": scale.name, "by": by}
     entry |= {name: text(f"--{name}", given) for name, given in (("component", component), ("commander", commander)) if given}
+    return _open(home, entry)
+
+
+def open_drill(home: Path, by: str, title: str, about: Mapping[str, Any], *, profile: str) -> str:
+    """Open the incident of a drill, of the mildest severity, and return its id; `about` says of what. Raises EvidenceError."""
+    scale = scales.profile(profile)
+    head = {"event": "opened", "title": title[:MOST], "severity": scale.levels[-1].name, "profile": scale.name, "by": by}
+    return _open(home, {**about, **head, "drill": True})
+
+
+def _open(home: Path, entry: Mapping[str, Any]) -> str:
     try:
         folder = _new_folder(home)
         with _locked(folder, fcntl.LOCK_EX):
@@ -186,8 +206,22 @@ def find(home: Path, given: str, option: str = "ID") -> str:
 
 
 def opened(home: Path) -> list[State]:
-    """The incidents that are not closed, newest first. Raises EvidenceError where a journal is broken."""
-    return [found for incident in listed(home) if not (found := state(home, incident)).closed]
+    """The incidents that are not closed, newest first, without drills. Raises EvidenceError where a journal is broken."""
+    return [found for incident in listed(home) if not (found := state(home, incident)).closed and not found.drill]
+
+
+def drills(home: Path) -> list[str]:
+    """The ids of all drills, oldest first. Reads one line of each incident."""
+    return [incident for incident in reversed(listed(home)) if _first(home / "incidents" / incident).get("drill") is True]
+
+
+def _first(folder: Path) -> dict[str, Any]:
+    try:
+        with (folder / "journal.jsonl").open("rb") as file:
+            found = json.loads(file.readline())
+            return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def single_open(home: Path) -> State | None:
@@ -270,6 +304,7 @@ def _nothing(found: State, entry: Mapping[str, Any]) -> None:
 def _opened(found: State, entry: Mapping[str, Any]) -> None:
     for name in ("title", "severity", "profile", "component", "commander"):
         setattr(found, name, str(entry.get(name, "")))
+    found.drill = entry.get("drill") is True
     found.times["opened"] = entry["at"]
     if found.commander:
         found.times["commander"] = entry["at"]
@@ -373,7 +408,12 @@ _FOLDS: dict[str, Callable[[State, Mapping[str, Any]], None]] = {
 
 
 def readings(found: State, now: datetime, written: str = "") -> list[scales.Reading]:
-    """What the clocks of an incident say; `written` is when its post-mortem was, where it is. The most pressing first."""
+    """What the clocks of an incident say; `written` is when its post-mortem was, where it is. The most pressing first.
+
+    A drill has none: nobody is to be told, and no authority.
+    """
+    if found.drill:
+        return []
     times = {name: scales.instant(at) for name, at in {**found.times, "post-mortem": written}.items() if at}
     said = scales.readings(found.level, times, now, personal_data=found.personal_data in ("yes", "unknown"))
     order = ("overdue", "running", "waiting", "late", "met", "over")

@@ -27,9 +27,11 @@ class Lines:
         self._ended: Counter[str] = Counter()
 
     def __call__(self, what: str, about: Any) -> None:
-        """Take one notice of the flow: ('hosts', names) or ('step', Step)."""
+        """Take one notice of the flow: ('hosts', names) or ('step', Step); or of a drill: ('drill', Step), a line for each."""
         if what == "hosts":
             self._header(about)
+        elif what == "drill":
+            self._write(_line(about.phase, about.seconds, about.said, about.status))
         elif isinstance(about, Step):
             self._step(about)
 

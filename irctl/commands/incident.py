@@ -296,7 +296,7 @@ def _print_list(found: list[State], *, as_json: bool, none: str) -> None:
     from irctl import render
     from irctl.timeline import moment
 
-    keys = ("incident", "title", "severity", "profile", "status", "closed", "component", "commander", "assigned", "held")
+    keys = ("incident", "title", "severity", "profile", "status", "closed", "component", "commander", "assigned", "held", "drill")
     if as_json:
         rows = [{**{key: getattr(state, key) for key in keys}, "opened": state.times["opened"]} for state in found]
         render.as_object({"schema": "irctl/incidents/1", "incidents": rows})
@@ -306,7 +306,8 @@ def _print_list(found: list[State], *, as_json: bool, none: str) -> None:
         status_of = [f"{state.status}, closed" if state.closed else state.status for state in found]
         since = [moment(state.times["opened"]) for state in found]
         render.table(
-            [one.incident, one.severity, word, at, one.title] for one, word, at in zip(found, status_of, since, strict=True)
+            [one.incident, "drill" if one.drill else one.severity, word, at, one.title]
+            for one, word, at in zip(found, status_of, since, strict=True)
         )
 
 
@@ -335,14 +336,16 @@ def _print_state(home: Path, state: State, now: datetime) -> None:
 
     closed = f", closed {moment(state.times['closed'])}" if state.closed else ""
     click.echo(f"{click.style(state.incident, bold=True)}  {state.title}")
-    click.echo(f"{state.level.title} of {state.profile}, {state.status}{closed}\n")
+    what = "a drill" if state.drill else f"{state.level.title} of {state.profile}"
+    click.echo(f"{what}, {state.status}{closed}\n")
     rows = {"opened": moment(state.times["opened"]), "component": state.component, "commander": state.commander}
     rows |= {"assigned": state.assigned, "resolution": state.resolution, "legal hold": state.held, "runs": _counted(state.runs)}
     rows |= {"leases": _counted(state.leases), "approvals": str(len(state.approvals) or "")}
     rows |= {name.replace("_", " "): said for name, said in state.impact.items()}
     render.table([f"  {name}", " / ".join(said.splitlines())] for name, said in rows.items() if said)
-    click.echo("\nClocks")
-    render.table(_clock_row(one) for one in incidents.readings(state, now, checklist.written(home, state.incident)))
+    if clocks := incidents.readings(state, now, checklist.written(home, state.incident)):
+        click.echo("\nClocks")
+        render.table(map(_clock_row, clocks))
     click.echo(f"\ntimeline: irctl incident timeline {state.incident}\nfolder: {home / 'incidents' / state.incident}")
 
 

@@ -21,6 +21,7 @@ VERBS = [
     "request",
     "approve",
     "approvals",
+    "drill",
     "leases",
     "stop",
     "resume",

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from tests.content.conftest import ROOT
 
+SERVERS = {"lab_postgres", "lab_aws", "lab_moto"}
 RECORD = {"incidents", "timeline", "checklist", "records", "pack", "collect"}
+PRACTICE = {"drilling", "drill_steps", "drill_restore", "drill_schedule"}
 LAYERS = (
     {"__main__", "cli", "commands", "options"},
-    {"render", "progress", "flow", "doctor", "lab", "leasing", "reminders", "timer"},
-    {*RECORD, "approval", "approvers", "breakglass", "request", "leases", "stops"},
+    {"render", "progress", "flow", "doctor", "lab", "leasing", "reminders", "timer", *PRACTICE},
+    {*RECORD, "approval", "approvers", "breakglass", "request", "leases", "stops", "drills", "drill_report", "drill_chart"},
     {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "parameters", "playbook", "documents", "statements"},
-    {"catalog", "config", "content", "errors", "processes", "moments", "signing", "severity", "verifier"},
+    {"catalog", "config", "content", "errors", "processes", "moments", "signing", "severity", "verifier", *SERVERS},
 )
 CLICK = {"cli", "commands", "options", "render", "progress"}
 PACKAGE = ROOT / "irctl"

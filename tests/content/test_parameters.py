@@ -10,9 +10,11 @@ import yaml
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import sessions, values
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.report import PARTS
+from irctl import catalog, parameters
+from irctl.content import OURS
 from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
-SHARED = ("postgres_", "edge_", "aws_", "irctl_", "run_")
+SHARED = ("postgres_", "edge_", "aws_", "certificates_", "irctl_", "run_")
 PLUGINS = "ansible_collections.irctl.runbooks.plugins"
 MODULES = {
     path.stem: importlib.import_module(f"{PLUGINS}.modules.{path.stem}") for path in (ROOT / "plugins" / "modules").glob("[!_]*.py")
@@ -53,6 +55,15 @@ def test_every_value_with_limits_is_an_option_and_its_default_and_example_keep_t
                 assert values.seconds(value) >= values.seconds(limits.get("minimum", "1s"))
             elif option["type"] == "int":
                 assert limits["minimum"] <= value <= limits["maximum"]
+
+
+def test_what_a_drill_gives_is_a_parameter_of_an_entry_point_and_a_value_that_fits(remediation: Role) -> None:
+    given = remediation.about.get("drill", {}).get("parameters", {})
+    name = remediation.name.replace("_", "-")
+    found = [catalog.load(name, [OURS], entry_point=entry).options for entry in remediation.specs]
+    options = {option.variable: option for of_entry in found for option in of_entry}
+    assert set(given) <= set(options)
+    parameters.check_inventory(tuple(options.values()), {"the drill": given})
 
 
 def test_a_number_that_a_user_types_has_limits(role: Role) -> None:
@@ -113,7 +124,7 @@ def test_every_module_has_an_action_of_three_lines_and_every_action_a_module() -
 
 
 def test_what_is_an_action_only_hands_on_its_class_and_has_nothing_to_ship() -> None:
-    assert set(ACTIONS_ONLY) == {"report"}
+    assert set(ACTIONS_ONLY) == {"lease_end", "report"}
     for name, module in ACTIONS_ONLY.items():
         text = (ROOT / "plugins" / "action" / f"{name}.py").read_text()
         assert [line for line in text.splitlines() if line.strip()] == [

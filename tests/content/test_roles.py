@@ -56,7 +56,7 @@ def test_a_playbook_that_leaves_out_the_check_of_the_roles_arguments_says_why(ro
 
 
 def test_every_playbook_has_its_role() -> None:
-    internal = {"lease_timer"}  # a playbook of irctl's own, with no entry in the catalogue
+    internal = {"lease_timer", "drill_timer"}  # playbooks of irctl's own, with no entry in the catalogue
     assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {role.name for role in ROLES} | internal
 
 
@@ -93,6 +93,19 @@ def test_a_revert_can_be_told_to_put_back_what_somebody_else_has_changed_since(r
 
 def test_only_what_can_be_undone_may_end_by_itself(role: Role) -> None:
     assert "lease" not in role.about or "revert" in role.specs
+
+
+def test_what_only_drills_do_is_done_only_where_the_inventory_allows_drills(remediation: Role) -> None:
+    for entry in {"fault", "restore"} & set(remediation.specs):
+        guard = next(flat(remediation.tasks(entry)))
+        assert phase(guard) == "Guard", entry
+        assert guard["ansible.builtin.assert"]["that"] == "irctl_drills | default('') == 'allowed'", entry
+        assert "{{ inventory_hostname }}" in guard["ansible.builtin.assert"]["fail_msg"], entry
+
+
+def test_a_measure_that_stays_on_has_a_way_off_for_its_drill(remediation: Role) -> None:
+    if remediation.about.get("drill", {}).get("proof") == "measure":
+        assert {"revert", "restore"} <= set(remediation.specs)
 
 
 def test_a_diagnosis_gathers_and_reports_and_changes_nothing(role: Role) -> None:

@@ -1,0 +1,150 @@
+"""What the journals tell of drills: when one is due, and that a drill is never taken for an incident."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from irctl import drills, incidents, locks
+from irctl.content import OURS
+from irctl.drill_steps import answers, reasons
+from irctl.drills import Due
+from irctl.errors import DONE, FAILED, INDETERMINATE, Invalid, worst
+from irctl.flow import Outcome
+from irctl.results import Host
+
+NOW = datetime.now(UTC)
+
+
+def held(home: Path, verdict: str = "fixed", remediation: str = "db-connections", hosts: tuple[str, ...] = ("db1",)) -> str:
+    """A drill that was held just now."""
+    about = {"remediation": remediation, "names": ["prod"], "hosts": hosts, "scheduled": False}
+    incident = incidents.open_drill(home, "ana", f"Drill: {remediation}", about, profile="linguamate")
+    if verdict:
+        said: dict[str, Any] = {"event": "drilled", "by": "ana", "verdict": verdict, "detect": 1.5, "mitigate": 3.0, "seconds": 9.0}
+        incidents.record(home, incident, {**said, "why": "", "steps": []})
+        incidents.record(home, incident, {"event": "closed", "by": "ana", "resolution": verdict})
+    return incident
+
+
+def due(home: Path, now: datetime = NOW, *hosts: str) -> list[Due]:
+    return [row for row in drills.due(home, [OURS], now, hosts) if row.remediation == "db-connections"]
+
+
+def test_a_drill_is_told_by_its_journal_alone(tmp_path: Path) -> None:
+    incident = held(tmp_path)
+    (drill,) = drills.history(tmp_path)
+    assert (drill.incident, drill.remediation, drill.hosts, drill.names, drill.by) == (
+        incident, "db-connections", ("db1",), ("prod",), "ana",
+    )  # fmt: skip
+    assert (drill.verdict, drill.detect, drill.mitigate, drill.seconds) == ("fixed", 1.5, 3.0, 9.0)
+
+
+def test_a_drill_under_way_has_no_verdict(tmp_path: Path) -> None:
+    held(tmp_path, verdict="")
+    assert drills.history(tmp_path)[0].verdict == ""
+
+
+def test_history_is_oldest_first_and_holds_no_incident(tmp_path: Path) -> None:
+    first = held(tmp_path)
+    incidents.open_incident(tmp_path, "ana", "Errors", "P1")
+    second = held(tmp_path)
+    assert [drill.incident for drill in drills.history(tmp_path)] == [first, second]
+
+
+def test_an_incident_is_no_drill(tmp_path: Path) -> None:
+    incident = incidents.open_incident(tmp_path, "ana", "Errors", "P1")
+    with pytest.raises(Invalid, match="is no drill"):
+        drills.find(tmp_path, incident)
+
+
+def test_a_drill_under_way_is_never_the_one_incident_that_is_open(tmp_path: Path) -> None:
+    held(tmp_path, verdict="")
+    assert incidents.single_open(tmp_path) is None
+    incident = incidents.open_incident(tmp_path, "ana", "Errors", "P1")
+    only = incidents.single_open(tmp_path)
+    assert only is not None
+    assert only.incident == incident
+
+
+def test_a_drill_has_no_clocks(tmp_path: Path) -> None:
+    state = incidents.state(tmp_path, held(tmp_path, verdict=""))
+    assert state.drill
+    assert incidents.readings(state, NOW + timedelta(days=9)) == []
+
+
+def test_what_was_never_drilled_is_due_and_has_no_host(tmp_path: Path) -> None:
+    (row,) = due(tmp_path)
+    assert (row.host, row.last, row.next_due, row.overdue) == ("", None, None, True)
+
+
+def test_after_a_good_drill_it_is_due_when_its_time_is_over(tmp_path: Path) -> None:
+    held(tmp_path, hosts=("db1", "db2"))
+    rows = due(tmp_path)
+    assert [(row.host, row.overdue) for row in rows] == [("db1", False), ("db2", False)]
+    assert rows[0].next_due is not None
+    assert all(row.overdue for row in due(tmp_path, rows[0].next_due))
+    assert not any(row.overdue for row in due(tmp_path, rows[0].next_due - timedelta(seconds=1)))
+
+
+def test_a_host_or_group_that_is_asked_for_is_judged_by_its_own_drills(tmp_path: Path) -> None:
+    held(tmp_path)
+    assert [(row.host, row.overdue) for row in due(tmp_path, NOW, "db1", "db9", "prod")] == [
+        ("db1", False), ("db9", True), ("prod", False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "overdue"), [("not fixed", True), ("worse", True), ("unknown", False), ("nothing to do", False)]
+)
+def test_a_drill_that_proved_the_contrary_makes_it_due_one_that_proved_nothing_does_not(
+    tmp_path: Path, verdict: str, overdue: bool
+) -> None:
+    held(tmp_path)
+    held(tmp_path, verdict)
+    (row,) = due(tmp_path)
+    assert row.last is not None
+    assert (row.last.verdict, row.overdue) == (verdict, overdue)
+
+
+@pytest.mark.parametrize("verdict", ["unknown", "nothing to do", "not fixed"])
+def test_no_other_verdict_than_fixed_counts_as_practised(tmp_path: Path, verdict: str) -> None:
+    held(tmp_path, verdict)
+    (row,) = due(tmp_path)
+    assert (row.next_due, row.overdue) == (None, True)
+
+
+def test_only_a_drill_whose_process_is_gone_is_unfinished(tmp_path: Path) -> None:
+    incident = held(tmp_path, verdict="")
+    lock = drills.begin(tmp_path, incident)
+    assert drills.unfinished(tmp_path) == []
+    assert drills.take(tmp_path, incident) is None
+    locks.release([lock])
+    assert drills.unfinished(tmp_path) == [incident]
+    assert incident in drills.reminders(tmp_path)[0]
+    incidents.record(tmp_path, incident, {"event": "closed", "by": "ana", "resolution": "given up"})
+    assert drills.unfinished(tmp_path) == []
+    assert list((tmp_path / "drills").iterdir()) == []
+
+
+def test_what_could_not_be_restored_is_tried_again_after_a_pause(tmp_path: Path) -> None:
+    incident = held(tmp_path, verdict="")
+    assert drills.worth_a_try(tmp_path, incident)
+    incidents.record(tmp_path, incident, {"event": "drill-not-restored", "by": "ana", "why": "unreachable"})
+    assert not drills.worth_a_try(tmp_path, incident)
+
+
+def test_what_a_proof_says_of_hosts() -> None:
+    hosts = {"a": Host("unchanged"), "b": Host("failed", phase="Verify", reason="broken"), "c": Host("failed", phase="Gather")}
+    assert answers(Outcome("partial", 3, hosts)) == {True, False, None}
+    assert answers(Outcome("failed", 1, {"b": hosts["b"]})) == {False}
+    assert reasons(Outcome("partial", 3, hosts)).startswith("b: broken")
+
+
+def test_of_several_exit_codes_the_one_that_most_needs_a_look_is_taken() -> None:
+    assert worst([DONE, FAILED, INDETERMINATE]) == INDETERMINATE
+    assert worst([DONE, DONE]) == DONE
+    assert [worst([code, DONE]) for code in range(9)] == list(range(9))
