@@ -42,7 +42,8 @@ class ActionModule(ActionBase):
 def _report(results: dict[str, Any]) -> dict[str, Any]:
     before, change, after = (results.get(part) or {} for part in ("before", "change", "after"))
     last = after or before
-    words = [printable(word) for word in (change.get("msg") or last.get("msg"), last.get("in_short")) if word]
+    looked = after or (before if change else {})  # where something was only looked at, the whole of it is said already
+    words = [printable(word) for word in (change.get("msg") or last.get("msg"), looked.get("in_short")) if word]
     return {
         "changed": bool(change.get("changed")),
         "reason": ", ".join(words),
