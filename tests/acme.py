@@ -68,8 +68,9 @@ def run(*words: str, **more: Any) -> str:
 
 
 def ansible(home: Path) -> dict[str, str]:
-    """The environment for a playbook of this checkout's collection."""
-    return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(Path(__file__).resolve().parents[1]), "HOME": str(home)}
+    """The environment for a playbook of this collection, whose ssh shares no socket: below such a home its path is too long."""
+    here = {"ANSIBLE_COLLECTIONS_PATH": str(Path(__file__).resolve().parents[1]), "ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}
+    return {**os.environ, **here, "HOME": str(home)}
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 20) -> Any:
