@@ -73,6 +73,8 @@ class Aws:
                 env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C.UTF-8"},
             )  # fmt: skip
         (self.folder / lab_moto.PID).write_text(str(process.pid))
+        while process.poll() is None and self._process() is None:
+            time.sleep(0.001)  # the kernel has let go of the parent a moment before the process can be told by its words
 
     def wait(self) -> None:
         """Wait until it answers and its account is furnished; it is stopped if that fails. Raises IrctlError with what it said."""
