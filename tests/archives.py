@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import archive_evidence
 from irctl import incidents
-from tests.stores import BUCKET, S3
+from tests.stores import S3
 
 OLD = 100 * 86400  # seconds
 CLOSED = {"event": "closed", "resolution": "done"}
@@ -45,7 +45,7 @@ class Archive:
 
     def __init__(self, store: S3, folder: Path, tree: Path | None = None, **given: Any) -> None:
         self.store, self.tree = store, tree
-        self.given = {**store.settings(folder), "bucket": BUCKET, "tree": str(tree) if tree else None, **given}
+        self.given = {**store.settings(folder), "bucket": store.bucket, "tree": str(tree) if tree else None, **given}
 
     def step(self, state: str, check: bool = False, **given: Any) -> dict[str, Any]:
         defaults = {name: about.get("default") for name, about in archive_evidence.ARGUMENTS.items()}

@@ -1,28 +1,32 @@
-"""An S3 store on loopback that tests can look into: moto, made as strict about checksums as the real one, or left as it is."""
+"""S3 stores on loopback that tests can look into and interfere with: SeaweedFS, and moto where a careless store is wanted.
+
+Both are behind a server of the tests' own, which sees each request as it comes, and may refuse it or do something meanwhile.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import io
 import logging
 import threading
-import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 import botocore.config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-BUCKET, PLAIN = "evidence", "plain"  # the second one has neither versions nor locks
-KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnFEMI-EXAMPLE"}
+from tests.seaweed import KEYS
+
 CHECKSUM = "x-amz-checksum-sha256"
 ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
 
@@ -94,7 +98,8 @@ class S3:
     """One server. `hook` sees each request and its number before it is answered, and may refuse it by a status, or by words."""
 
     url: str
-    strict: bool = True
+    bucket: str  # with versions and Object Lock
+    plain: str  # with neither
     requests: list[Request] = field(default_factory=list)
     hook: Hook | None = None
     acted: Callable[[Request], None] | None = None  # is told of each request that was carried out, before its answer goes
@@ -112,30 +117,24 @@ class S3:
         credentials.chmod(0o600)
         return {"region": "us-east-1", "credentials_file": str(credentials), "endpoint": self.url}
 
-    def names(self, prefix: str = "", bucket: str = BUCKET) -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    def names(self, prefix: str = "", bucket: str = "") -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket or self.bucket, Prefix=prefix)
         return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
-    def content(self, key: str, bucket: str = BUCKET) -> bytes:
-        found: bytes = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    def content(self, key: str, bucket: str = "") -> bytes:
+        found: bytes = self.client.get_object(Bucket=bucket or self.bucket, Key=key)["Body"].read()
         return found
 
-    def head(self, key: str, bucket: str = BUCKET) -> Any:
-        return self.client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    def head(self, key: str) -> Any:
+        return self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
 
     def take(self, request: Request) -> str:
-        """The status that the real one would refuse this with, or '' where moto may answer."""
+        """The status that a test refuses this with, or '' where the store may answer."""
         with self.lock:
             self.requests.append(request)
             number = len(self.requests)
-        if self.hook and (status := self.hook(request, number)):
-            return f"{status} Made By A Test" if isinstance(status, int) else status
-        return "400 Bad Request" if self.strict and self._wrong(request) else ""
-
-    def _wrong(self, request: Request) -> bool:
-        digest = request.headers.get("x-amz-content-sha256", "")
-        wrong_payload = len(digest) == 64 and digest != hashlib.sha256(request.body).hexdigest()
-        return wrong_payload or (bool(request.checksum) and request.checksum != base64_sum(request.content))
+        refused = self.hook(request, number) if self.hook else None
+        return f"{refused} Made By A Test" if isinstance(refused, int) else refused or ""
 
 
 class _Watched:
@@ -149,34 +148,76 @@ class _Watched:
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         request = Request(environ["REQUEST_METHOD"], unquote(environ["PATH_INFO"]).lstrip("/"), query, headers, body)
         if refused := self._store.take(request):
-            code = {"400 Bad Request": "BadDigest", "503 Made By A Test": "SlowDown"}.get(refused, "InternalError")
+            code = "SlowDown" if refused.startswith("503") else "InternalError"
             content = b"" if request.method == "HEAD" else ERROR.format(code=code, message=refused[4:]).encode()
             start(refused, [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
             return [content]
-        if request.framed:  # moto would take it apart in quadratic time
-            for name in ("HTTP_CONTENT_ENCODING", "HTTP_X_AMZ_TRAILER", "HTTP_X_AMZ_DECODED_CONTENT_LENGTH"):
-                del environ[name]
-            environ |= {"HTTP_X_AMZ_CONTENT_SHA256": "UNSIGNED-PAYLOAD", "HTTP_X_AMZ_CHECKSUM_SHA256": request.checksum}
-            environ |= {"CONTENT_LENGTH": str(len(request.content)), "wsgi.input": io.BytesIO(request.content)}
-        answer = self._inner(environ, start)
+        answer = self._inner(environ, start, request)
         if self._store.acted:
             self._store.acted(request)
         return answer
 
 
+def _handed_on(url: str) -> Any:
+    """Every request as it came, so that its signature stays good."""
+    address = urlsplit(url).netloc
+
+    def ask(environ: Any, start: Any, request: Request) -> Any:
+        connection = http.client.HTTPConnection(address, timeout=60)
+        connection.putrequest(request.method, environ["REQUEST_URI"], skip_host=True, skip_accept_encoding=True)
+        given = {"content-length": environ.get("CONTENT_LENGTH"), "content-type": environ.get("CONTENT_TYPE"), **request.headers}
+        for name, value in given.items():
+            if value:
+                connection.putheader(name, value)
+        connection.endheaders(request.body)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        own = {"connection", "transfer-encoding", "date", "server"}
+        start(f"{answer.status} {answer.reason}", [pair for pair in answer.getheaders() if pair[0].lower() not in own])
+        return [content]
+
+    return ask
+
+
+def _careless(environ: Any, start: Any, request: Request) -> Any:
+    if request.framed:  # moto would take it apart in quadratic time
+        for name in ("HTTP_CONTENT_ENCODING", "HTTP_X_AMZ_TRAILER", "HTTP_X_AMZ_DECODED_CONTENT_LENGTH"):
+            del environ[name]
+        environ |= {"HTTP_X_AMZ_CONTENT_SHA256": "UNSIGNED-PAYLOAD", "HTTP_X_AMZ_CHECKSUM_SHA256": request.checksum}
+        environ |= {"CONTENT_LENGTH": str(len(request.content)), "wsgi.input": io.BytesIO(request.content)}
+    return MOTO(environ, start)
+
+
+MOTO = DomainDispatcherApplication(create_backend_app)
+
+
 @contextmanager
-def s3(*, strict: bool = True) -> Iterator[S3]:
-    """A server with two empty buckets."""
+def watched(seaweed: str) -> Iterator[S3]:
+    """The SeaweedFS at this address, and two empty buckets there that nobody else has."""
+    with _served(_handed_on(seaweed)) as found:
+        yield found
+
+
+@contextmanager
+def careless() -> Iterator[S3]:
+    """A store that takes any checksum and gives it back: moto, of this process."""
+    with _served(_careless) as found:
+        yield found
+
+
+@contextmanager
+def _served(inner: Any) -> Iterator[S3]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    store = S3("", strict)
-    server = make_server("127.0.0.1", 0, _Watched(store, DomainDispatcherApplication(create_backend_app)), threaded=True)
+    own = uuid.uuid4().hex[:8]
+    store = S3("", f"evidence-{own}", f"plain-{own}")
+    server = make_server("127.0.0.1", 0, _Watched(store, inner), threaded=True)
     store.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        urllib.request.urlopen(urllib.request.Request(f"{store.url}/moto-api/reset", method="POST")).close()
-        store.client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
-        store.client.create_bucket(Bucket=PLAIN)
+        store.client.create_bucket(Bucket=store.bucket, ObjectLockEnabledForBucket=True)
+        store.client.create_bucket(Bucket=store.plain)
         store.requests.clear()
         yield store
     finally:

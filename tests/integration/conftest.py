@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import seaweed as seaweedfs
 from tests.conftest import Irctl, write_inventory
 from tests.hosts import hosts  # noqa: F401 - a fixture
 
@@ -103,3 +104,10 @@ def cron() -> Iterator[None]:
         process.wait()
         restore = ["crontab", "-"] if before.returncode == 0 else ["crontab", "-r"]
         subprocess.run(restore, input=before.stdout, text=True, check=False, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real S3 store."""
+    with seaweedfs.served(tmp_path_factory.mktemp("seaweed")) as url:
+        yield url

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import moto.s3.models
 import pytest
+from botocore.exceptions import ClientError
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, object_store, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plain
@@ -25,12 +25,18 @@ from irctl import incidents
 from tests import stores
 from tests.archives import CLOSED, HELD, OLD, RELEASED, Archive, contents, incident, write
 from tests.conftest import ROOT, Irctl, write_inventory
-from tests.stores import BUCKET, PLAIN, S3, Request, base64_sum
+from tests.stores import S3, Request, base64_sum
 
 
 @pytest.fixture
-def store() -> Iterator[S3]:
-    with stores.s3() as found:
+def store(seaweed: str) -> Iterator[S3]:
+    with stores.watched(seaweed) as found:
+        yield found
+
+
+@pytest.fixture
+def careless() -> Iterator[S3]:
+    with stores.careless() as found:
         yield found
 
 
@@ -163,7 +169,7 @@ def test_an_object_that_is_not_what_was_sent_is_found_before_it_is_called_archiv
     def put(self: Any, key: str, content: bytes, *more: Any) -> None:
         original(self, key, content, *more)
         if key.endswith("app-7.log"):
-            archive.store.client.put_object(Bucket=BUCKET, Key=key, Body=b"bit rot", ChecksumAlgorithm="SHA256")
+            archive.store.client.put_object(Bucket=archive.store.bucket, Key=key, Body=b"bit rot", ChecksumAlgorithm="SHA256")
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(object_store.Store, "put", put)
@@ -172,22 +178,21 @@ def test_an_object_that_is_not_what_was_sent_is_found_before_it_is_called_archiv
     assert archive.manifests() == []
 
 
-def test_a_store_that_does_not_look_at_checksums_is_not_believed(store: S3, tmp_path: Path, tree: Path) -> None:
-    store.strict = False
-    archive = Archive(store, tmp_path, tree)
+def test_a_store_that_does_not_look_at_checksums_is_not_believed(careless: S3, tmp_path: Path, tree: Path) -> None:
+    store, archive = careless, Archive(careless, tmp_path, tree)
     archive()
     assert not any(entry.get("believed") for entry in archive.manifests()[-1]["files"])
     assert not [request for request in store.requests if request.method == "GET" and "/files/" in request.key], "its md5 is witness"
     assert not any(key.endswith("/probe") for key in store.names())
     key = archive.manifests()[-1]["files"][3]["key"]
     content, echoed = b"x" * store.head(key)["ContentLength"], store.head(key)["ChecksumSHA256"]
-    store.client.put_object(Bucket=BUCKET, Key=key, Body=content, ChecksumSHA256=echoed)
+    store.client.put_object(Bucket=store.bucket, Key=key, Body=content, ChecksumSHA256=echoed)
     with pytest.raises(Failure, match=r"1 object of .* not as the manifest says"):
         archive.verify()
 
 
-def test_of_a_store_that_tells_neither_everything_is_downloaded(store: S3, tmp_path: Path, tree: Path) -> None:
-    store.strict = False
+def test_of_a_store_that_tells_neither_everything_is_downloaded(careless: S3, tmp_path: Path, tree: Path) -> None:
+    store = careless
     look = object_store.Store._stored
 
     def mute(self: Any, key: str, found: Any) -> Any:
@@ -237,22 +242,23 @@ def test_one_bit_that_is_another_in_the_archive_is_found(archive: Archive) -> No
     key = archive.manifests()[-1]["files"][5]["key"]
     content = bytearray(archive.store.content(key))
     content[0] ^= 1
-    archive.store.client.put_object(Bucket=BUCKET, Key=key, Body=bytes(content), ChecksumAlgorithm="SHA256")
+    archive.store.client.put_object(Bucket=archive.store.bucket, Key=key, Body=bytes(content), ChecksumAlgorithm="SHA256")
     with pytest.raises(Failure, match="not as the manifest says"):
         archive.verify()
 
 
 def test_an_object_that_is_gone_from_the_archive_is_sent_again_or_else_refused(archive: Archive, tree: Path) -> None:
-    archive(bucket=PLAIN)
+    archive(bucket=archive.store.plain)
     keys = {
-        entry["path"]: entry["key"] for entry in Archive(archive.store, tree.parent, tree, bucket=PLAIN).manifests()[-1]["files"]
+        entry["path"]: entry["key"]
+        for entry in Archive(archive.store, tree.parent, tree, bucket=archive.store.plain).manifests()[-1]["files"]
     }
-    archive.store.client.delete_object(Bucket=PLAIN, Key=keys["empty"])
-    assert archive(bucket=PLAIN)["msg"] == "1 file archived (0 B)"
-    archive.store.client.delete_object(Bucket=PLAIN, Key=keys["empty"])
+    archive.store.client.delete_object(Bucket=archive.store.plain, Key=keys["empty"])
+    assert archive(bucket=archive.store.plain)["msg"] == "1 file archived (0 B)"
+    archive.store.client.delete_object(Bucket=archive.store.plain, Key=keys["empty"])
     (tree / "empty").unlink()
     with pytest.raises(Failure, match=r"The archive has lost 1 of its objects, or they are others by now: trees/.*/empty"):
-        archive(bucket=PLAIN)
+        archive(bucket=archive.store.plain)
 
 
 # What locks it
@@ -270,6 +276,12 @@ def test_what_is_retained_cannot_be_deleted_and_a_second_run_asks_for_no_more(ar
     assert not archive(retain="90d", retain_mode="compliance")["changed"]
     assert not archive(retain="30d")["changed"]
     assert archive.store.head(entry["key"])["ObjectLockRetainUntilDate"] == before["ObjectLockRetainUntilDate"]
+    version = {"Bucket": archive.store.bucket, "Key": entry["key"], "VersionId": before["VersionId"]}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        archive.store.client.delete_object(**version)
+    shorter = {"Mode": "COMPLIANCE", "RetainUntilDate": time.time() + 60}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        archive.store.client.put_object_retention(**version, Retention=shorter)
 
 
 def test_a_longer_retention_is_given_to_what_is_archived_already(archive: Archive) -> None:
@@ -284,8 +296,8 @@ def test_a_longer_retention_is_given_to_what_is_archived_already(archive: Archiv
 
 def test_retention_is_refused_where_the_bucket_cannot_lock_and_nothing_is_sent(archive: Archive) -> None:
     with pytest.raises(Failure, match="The bucket has no Object Lock, so nothing can be retained there"):
-        archive(retain="90d", bucket=PLAIN)
-    assert archive.store.names(bucket=PLAIN) == []
+        archive(retain="90d", bucket=archive.store.plain)
+    assert archive.store.names(bucket=archive.store.plain) == []
 
 
 # What interferes
@@ -403,7 +415,7 @@ for line in sys.stdin:
     print(status, used.ru_maxrss, flush=True)
 """
 POINTS = 20
-TINY = (50_000, 200_000, 100_000)
+TINY = (50_000, 200_000, 5 << 20)  # no store takes smaller parts
 
 
 class Worker:
@@ -442,16 +454,13 @@ def worker() -> Iterator[Worker]:
     found.close()
 
 
-def test_killed_at_twenty_points_and_taken_up_again_nothing_is_lost(
-    store: S3, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_at_twenty_points_and_taken_up_again_nothing_is_lost(store: S3, tmp_path: Path, worker: Worker) -> None:
     """Small files, one that is sent as it is read, and one in parts; killed before the store knows of a request, or after."""
-    monkeypatch.setattr(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", TINY[2])
     tree = tmp_path / "tree"
     for number in range(15):
         write(tree / f"{number:02}.log", os.urandom(300 + number))
     write(tree / "streamed.bin", os.urandom(100_000))
-    write(tree / "parts.bin", os.urandom(330_000))
+    write(tree / "parts.bin", os.urandom(12 << 20))
     _killed(store, worker, Archive(store, tmp_path, tree, prefix="whole"), at=0, after=False)
     whole, cut = len(store.requests), 0
     for point in range(POINTS):
@@ -466,7 +475,9 @@ def test_killed_at_twenty_points_and_taken_up_again_nothing_is_lost(
         [manifest] = [json.loads(store.content(key)) for key in store.names(f"{prefix}/manifests/")]
         assert {entry["path"]: store.content(entry["key"]) for entry in manifest["files"]} == contents(tree), point
         assert archive.verify()["msg"] == "17 objects read back"
-        assert not store.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{prefix}/").get("Uploads"), "no part is left over"
+        assert not store.client.list_multipart_uploads(Bucket=store.bucket, Prefix=f"{prefix}/").get("Uploads"), (
+            "no part is left over"
+        )
     assert cut == POINTS, "each was still under way"
 
 
@@ -583,6 +594,9 @@ def test_an_incident_on_hold_gets_a_legal_hold_and_never_leaves(store: S3, tmp_p
     status = {key: store.head(key).get("ObjectLockLegalHoldStatus", "OFF") for key in store.names()}
     assert {status[key] for key in status if held in key} == {"ON"}
     assert {status[key] for key in status if free in key} == {"OFF"}
+    key = next(key for key in status if held in key)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        store.client.delete_object(Bucket=store.bucket, Key=key, VersionId=store.head(key)["VersionId"])
     assert len(contents(home / "incidents" / held)) == 4
     assert set(contents(home / "incidents" / free)) == {"journal.jsonl"}, "its record stays"
     assert incidents.state(home, free).closed
@@ -618,8 +632,8 @@ def test_an_incident_on_hold_is_refused_where_its_copy_could_not_be_held(store: 
     name = incident(home, CLOSED, HELD)
     time.sleep(1.1)
     with pytest.raises(Failure, match=f"incidents/{name} is on legal hold and the bucket has no Object Lock"):
-        Archive(store, tmp_path, home=str(home), older_than="1s", bucket=PLAIN)()
-    assert store.names(bucket=PLAIN) == []
+        Archive(store, tmp_path, home=str(home), older_than="1s", bucket=store.plain)()
+    assert store.names(bucket=store.plain) == []
 
 
 def test_an_incident_whose_journal_is_broken_is_left_alone_and_named(store: S3, tmp_path: Path, home: Path) -> None:
@@ -700,7 +714,7 @@ def test_no_secret_is_in_what_is_said_or_sent_in_clear(archive: Archive) -> None
 def test_the_command_archives_the_incidents_of_its_own_home(store: S3, tmp_path: Path, home: Path) -> None:
     name = incident(home, CLOSED)
     settings = {f"aws_{key}": value for key, value in store.settings(tmp_path).items()}
-    host = {"ansible_connection": "local", "archive_evidence_bucket": BUCKET, **settings}
+    host = {"ansible_connection": "local", "archive_evidence_bucket": store.bucket, **settings}
     irctl = Irctl(home, write_inventory(tmp_path, {"archive": host}))
     time.sleep(1.1)
     words = ("remediate", "archive-evidence", "--host", "archive", "--older-than", "1s", "--retain", "90d", "--json")

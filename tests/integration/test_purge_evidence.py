@@ -19,12 +19,12 @@ from irctl import incidents
 from tests import stores
 from tests.archives import CLOSED, HELD, Archive, contents, incident, write
 from tests.conftest import Irctl, write_inventory
-from tests.stores import BUCKET, S3, Request
+from tests.stores import S3, Request
 
 
 @pytest.fixture
-def store() -> Iterator[S3]:
-    with stores.s3() as found:
+def store(seaweed: str) -> Iterator[S3]:
+    with stores.watched(seaweed) as found:
         yield found
 
 
@@ -173,7 +173,7 @@ def test_if_one_listed_file_is_not_as_listed_nothing_goes(purge: Purge, tree: Pa
 def test_if_the_store_no_longer_holds_one_nothing_goes(purge: Purge, archive: Archive, tree: Path) -> None:
     listed = purge.list()
     key = archive.manifests()[-1]["files"][2]["key"]
-    archive.store.client.put_object(Bucket=BUCKET, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
+    archive.store.client.put_object(Bucket=archive.store.bucket, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
     with pytest.raises(Failure, match="the archive does not have it as it is listed"):
         purge(**listed)
     assert len(contents(tree)) == 6
@@ -389,7 +389,7 @@ def office(store: S3, tmp_path: Path, tree: Path) -> Any:
     (tmp_path / "allowed").write_text("\n".join(lines) + "\n")
     (tmp_path / "allowed").chmod(0o600)
     settings = {f"aws_{key}": value for key, value in store.settings(tmp_path).items()}
-    host = {"ansible_connection": "local", "archive_evidence_bucket": BUCKET, "purge_evidence_tree": str(tree), **settings}
+    host = {"ansible_connection": "local", "archive_evidence_bucket": store.bucket, "purge_evidence_tree": str(tree), **settings}
     irctl = Irctl(
         tmp_path / "home", write_inventory(tmp_path, {"archive": host}), {"IRCTL_ALLOWED_SIGNERS": str(tmp_path / "allowed")}
     )

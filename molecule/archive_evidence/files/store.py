@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.config
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # Ansible runs this by its path
+
+from tests import seaweed
 
 BUCKET, REGION = "evidence", "eu-central-1"
 
@@ -28,21 +26,9 @@ def main(word: str, folder: Path) -> None:
 
 def up(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    url = seaweed.start(folder)
     (folder / "url").write_text(url)
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    (folder / "pid").write_text(str(process.pid))
-    wait_for(f"{url}/moto-api/data.json")
-    client(folder).create_bucket(
-        Bucket=BUCKET, ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    client(folder).create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"store": host(folder, url)}}}))
 
 
@@ -50,7 +36,7 @@ def host(folder: Path, url: str) -> dict[str, str]:
     """The store as an inventory has it."""
     credentials = folder / "credentials"
     credentials.touch(mode=0o600)
-    credentials.write_text("[default]\naws_access_key_id = drill\naws_secret_access_key = drill\n")
+    credentials.write_text("[default]\n" + "".join(f"{name} = {value}\n" for name, value in seaweed.KEYS.items()))
     tree = folder / "tree"
     tree.mkdir()
     return {
@@ -66,37 +52,14 @@ def host(folder: Path, url: str) -> dict[str, str]:
     }
 
 
-def wait_for(url: str) -> None:
-    until = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(url).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-
-
 def down(folder: Path) -> None:
-    if (folder / "pid").exists():
-        pid = int((folder / "pid").read_text())
-        if b"moto.server" in read(Path(f"/proc/{pid}/cmdline")):
-            os.kill(pid, signal.SIGKILL)
+    seaweed.stop(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
 def client(folder: Path) -> Any:
-    keys = {"aws_access_key_id": "look", "aws_secret_access_key": "look"}
     config = botocore.config.Config(s3={"addressing_style": "path"})
-    return boto3.client("s3", endpoint_url=(folder / "url").read_text(), region_name=REGION, config=config, **keys)
+    return boto3.client("s3", endpoint_url=(folder / "url").read_text(), region_name=REGION, config=config, **seaweed.KEYS)
 
 
 def look(folder: Path) -> None:
