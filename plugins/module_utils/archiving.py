@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import archive, incident_journal, object_store, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import Kept, Plan, Sent, Subject, Wish
@@ -252,24 +252,17 @@ class Sending:
         for attempt in range(1, STREAMS + 1):
             one.rewind()
             try:
-                found = self._store.stream(key, one.pieces(trees.PIECE), size, lock)
+                found = self._store.stream(key, one.pieces(trees.PIECE), size, lock, md5=not self._believed)
                 break
             except Unreachable:
                 if attempt == STREAMS:
                     raise
                 time.sleep(attempt)
         if found:
-            return found if self._believed else self._with_md5(one, key, found)
+            return found
         self._streams = False
         one.rewind()
         return self._stream(one, key)
-
-    def _with_md5(self, one: Reading, key: str, found: Sum) -> Sum:
-        """The sum with an md5 too, read again; the store, which has to read it again for its own, is asked for that meanwhile."""
-        with ThreadPoolExecutor(1) as crew:
-            crew.submit(self._store.look, key)
-            one.rewind()
-            return replace(found, md5=object_store.md5_of(one.pieces(trees.PIECE)))
 
     def _place(self, key: str, found: Sum, put: Callable[[str], None]) -> tuple[Stored, bool]:
         """See that the store holds this content, under its key or, where that has other content, under another; never over it."""

@@ -86,13 +86,6 @@ def sum_of(content: Content) -> Sum:
     return Sum(len(content), hashlib.sha256(content).hexdigest(), md5=hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
-def md5_of(pieces: Iterable[Content]) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
-
-
 def sum_of_parts(pieces: Iterable[Content]) -> Sum:
     """What these pieces are, as if each were sent as a part."""
     whole, size, parts = hashlib.sha256(), 0, hashlib.sha256()
@@ -134,28 +127,30 @@ def instant(text: str) -> str:
 
 
 class _Hashing:
-    """The sha256 of pieces; that of large ones is taken in a thread of its own while they are on their way."""
+    """The sha256 of pieces, and their md5 where that is wanted; of large ones each is taken in a thread of its own meanwhile."""
 
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
+    def __init__(self, *, md5: bool = False) -> None:
+        self._digests = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
         self._crew: ThreadPoolExecutor | None = None
-        self._last: Future[None] | None = None
+        self._under_way: list[Future[None]] = []
 
     def take(self, piece: Content) -> None:
         self._wait()
         if len(piece) < PIECE // 4:
-            self._digest.update(piece)
+            for digest in self._digests:
+                digest.update(piece)
             return
-        self._crew = self._crew or ThreadPoolExecutor(1)
-        self._last = self._crew.submit(self._digest.update, piece)
+        self._crew = self._crew or ThreadPoolExecutor(len(self._digests))
+        self._under_way = [self._crew.submit(digest.update, piece) for digest in self._digests]
 
     def _wait(self) -> None:
-        if self._last:
-            self._last.result()
+        for one in self._under_way:
+            one.result()
 
-    def sha256(self) -> str:
+    def sums(self) -> list[str]:
+        """The sha256 and, if it is taken, the md5, in hex."""
         self._wait()
-        return self._digest.hexdigest()
+        return [digest.hexdigest() for digest in self._digests]
 
     def __enter__(self) -> _Hashing:
         return self
@@ -176,7 +171,7 @@ def _framed(pieces: Iterable[Content], size: int, hashing: _Hashing) -> Iterator
         yield b"\r\n"
     if left:
         raise CutShort
-    yield b"0\r\nx-amz-checksum-sha256:%s\r\n\r\n" % _base64(hashing.sha256()).encode()
+    yield b"0\r\nx-amz-checksum-sha256:%s\r\n\r\n" % _base64(hashing.sums()[0]).encode()
 
 
 def _framed_length(size: int) -> int:
@@ -271,7 +266,7 @@ class Store:
             try:
                 with _Hashing() as hashing:
                     found = self._ask_for("GET", key, hashing.take)
-                return self._stored(key, found), hashing.sha256()
+                return self._stored(key, found), hashing.sums()[0]
             except Unreachable:
                 if attempt == DOWNLOADS:
                     raise
@@ -345,7 +340,7 @@ class Store:
             if found.done or sums == self._sums:
                 return found
 
-    def stream(self, key: str, pieces: Iterable[Content], size: int, lock: Lock) -> Sum | None:
+    def stream(self, key: str, pieces: Iterable[Content], size: int, lock: Lock, *, md5: bool) -> Sum | None:
         """Send an object whole as its pieces come, its checksum at the end; None where the store does not know how to.
 
         Raises AlreadyThere, Failure, or what `pieces` raises; nothing is in the store then.
@@ -360,7 +355,7 @@ class Store:
             **({"if-none-match": "*"} if self._conditional else {}),
             **lock.headers(),
         }
-        with _Hashing() as hashing:
+        with _Hashing(md5=md5) as hashing:
             found = self._asked.stream(key, headers, _framed(pieces, size, hashing), _framed_length(size))
         if found.status in (409, 412):
             raise AlreadyThere(key)
@@ -369,7 +364,8 @@ class Store:
         if found.status in s3_requests.TRANSIENT:
             raise Unreachable(f"The store does not take {key}: {found.code}")
         self._done(found, key)
-        return Sum(size, hashing.sha256())
+        sha256, *more = hashing.sums()
+        return Sum(size, sha256, md5="".join(more))
 
     def upload(self, key: str, pieces: Iterable[Content], lock: Lock) -> Sum:
         """Send an object in parts as its pieces come. Raises AlreadyThere or Failure; then no part of it is left in the store."""
