@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,25 @@ from tools.test_hosts.sets import Set
 
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set]:
-    """Two hosts, h1 and h2, for the whole session of this worker. Skips where this machine cannot have any, and says why."""
+    """Two hosts, h1 and h2, for the whole session of this worker."""
+    with running(2, tmp_path_factory.mktemp("hosts")) as found:
+        yield found
+
+
+@contextmanager
+def running(number: int, folder: Path) -> Iterator[Set]:
+    """So many hosts, from h1 on. Skips where this machine cannot have any, and says why."""
     if why := podman.missing():
         pytest.skip(why)
     try:
         podman.build()
     except Unable as error:
         pytest.skip(str(error))
-    found = sets.up(2, tmp_path_factory.mktemp("hosts"), os.getpid())
-    yield found
-    sets.down(found)
+    found = sets.up(number, folder, os.getpid())
+    try:
+        yield found
+    finally:
+        sets.down(found)
 
 
 def irctl_for(hosts: Set, folder: Path, **more: Any) -> Irctl:

@@ -63,21 +63,7 @@ options:
       not there as it is here. Otherwise its manifest and list do, because V(state=changed) has asked for each as it was sent.
     type: bool
     default: false
-  region:
-    description: The region of the bucket. Unset means that of the profile.
-    type: str
-  profile:
-    description: The profile of the AWS configuration to use.
-    type: str
-  config_file:
-    description: An AWS configuration file, mode 0600.
-    type: path
-  credentials_file:
-    description: An AWS credentials file, mode 0600.
-    type: path
-  endpoint:
-    description: The address of an S3-compatible store. Unset means AWS.
-    type: str
+extends_documentation_fragment: [irctl.runbooks.aws]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -99,31 +99,6 @@ options:
   nginx_include:
     description: The file of deny lines that nginx includes.
     type: path
-  nginx_test:
-    description: The command that tests the configuration.
-    type: list
-    elements: str
-    default: [nginx, -t]
-  nginx_reload:
-    description: The command that reloads the configuration.
-    type: list
-    elements: str
-    default: [nginx, -s, reload]
-  region:
-    description: The AWS region.
-    type: str
-  profile:
-    description: The profile of the AWS configuration.
-    type: str
-  config_file:
-    description: An AWS configuration file, mode 0600.
-    type: path
-  credentials_file:
-    description: An AWS credentials file, mode 0600.
-    type: path
-  endpoint:
-    description: The address of a service that stands in for AWS.
-    type: str
   found:
     description: What V(state=listed) returned as RV(found). V(captured) needs it.
     type: dict
@@ -134,6 +109,7 @@ options:
     description: Take it out even where the list is another one than O(record) was made of.
     type: bool
     default: false
+extends_documentation_fragment: [irctl.runbooks.aws, irctl.runbooks.nginx]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -47,16 +47,6 @@ options:
     description: The CA certificates to one of which the chain of a new certificate has to lead.
     type: path
     default: /etc/ssl/certs/ca-certificates.crt
-  nginx_test:
-    description: The command that tests the configuration.
-    type: list
-    elements: str
-    default: [nginx, -t]
-  nginx_reload:
-    description: The command that reloads the configuration.
-    type: list
-    elements: str
-    default: [nginx, -s, reload]
   found:
     description: What V(state=listed) returned as RV(found). V(captured) and V(changed) need it.
     type: dict
@@ -67,6 +57,7 @@ options:
     description: Put it back even where the certificate was renewed since.
     type: bool
     default: false
+extends_documentation_fragment: [irctl.runbooks.nginx]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -54,21 +54,7 @@ options:
     description: The most files that may be deleted at once.
     type: int
     default: 5000
-  region:
-    description: The region of the bucket. Unset means that of the profile.
-    type: str
-  profile:
-    description: The profile of the AWS configuration to use.
-    type: str
-  config_file:
-    description: An AWS configuration file, mode 0600.
-    type: path
-  credentials_file:
-    description: An AWS credentials file, mode 0600.
-    type: path
-  endpoint:
-    description: The address of an S3-compatible store. Unset means AWS.
-    type: str
+extends_documentation_fragment: [irctl.runbooks.aws]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -25,16 +25,7 @@ options:
     description: The folder of certbot's configuration.
     type: path
     default: /etc/letsencrypt
-  nginx_test:
-    description: The command that tests the configuration.
-    type: list
-    elements: str
-    default: [nginx, -t]
-  nginx_reload:
-    description: The command that reloads the configuration.
-    type: list
-    elements: str
-    default: [nginx, -s, reload]
+extends_documentation_fragment: [irctl.runbooks.nginx]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

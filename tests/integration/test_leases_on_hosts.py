@@ -20,9 +20,8 @@ import pytest
 
 from irctl.errors import EVIDENCE, REFUSED
 from tests.conftest import ROOT, Done, Irctl
-from tests.hosts import irctl_for
-from tools.test_hosts import podman, sets
-from tools.test_hosts.podman import Unable
+from tests.hosts import irctl_for, running
+from tools.test_hosts import podman
 from tools.test_hosts.sets import Host, Set
 
 Wait = Callable[..., Any]
@@ -40,17 +39,10 @@ WITHIN = 15 + 20  # seconds after its end: how often the host looks, and how lon
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set]:
     """One host for this file alone, because it is restarted, its disk is full, and its ssh stops."""
-    if why := podman.missing():
-        pytest.skip(why)
-    try:
-        podman.build()
-    except Unable as error:
-        pytest.skip(str(error))
-    found = sets.up(1, tmp_path_factory.mktemp("own"), os.getpid())
-    ask(found["h1"], "CREATE DATABASE shop")
-    ask(found["h1"], "CREATE TABLE orders (at timestamptz)", "shop")
-    yield found
-    sets.down(found)
+    with running(1, tmp_path_factory.mktemp("own")) as found:
+        ask(found["h1"], "CREATE DATABASE shop")
+        ask(found["h1"], "CREATE TABLE orders (at timestamptz)", "shop")
+        yield found
 
 
 def ask(host: Host, statement: str, database: str = "postgres") -> str:
