@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from irctl.errors import IrctlError
 
@@ -146,11 +147,11 @@ class Postgres:
         return subprocess.run(test, user=self._user, group="nogroup", extra_groups=[], cwd="/").returncode == 0
 
     def _run(self, program: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        who: dict[str, object] = {"user": self._user, "group": "nogroup", "extra_groups": []} if self._user else {}
+        who: dict[str, Any] = {"user": self._user, "group": "nogroup", "extra_groups": []} if self._user else {}
         path = self._installation() / "bin" / program
         said = self.base / "said"  # a file, because a server that lives on would hold a pipe open
         with open(said, "w+") as output:
-            done = subprocess.run(  # type: ignore[call-overload]
+            done = subprocess.run(
                 [str(path), *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.base,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self.base)}, **who,
             )  # fmt: skip

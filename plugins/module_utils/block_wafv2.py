@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import aws, networks
@@ -137,7 +138,7 @@ class Backend:
         for version in self._names:
             self._require_room(version, add, remove)
         for version in self._names:
-            self._until_done("update_ip_set", lambda version=version: self._write(version, add, remove))  # type: ignore[misc]
+            self._until_done("update_ip_set", partial(self._write, version, add, remove))
 
     def _write(self, version: int, add: frozenset[Network], remove: frozenset[Network]) -> None:
         held, wanted = self._require_room(version, add, remove)

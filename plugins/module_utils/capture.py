@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import evidence_names, trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
@@ -57,7 +58,7 @@ class Choice:
     older: int = 0
 
 
-def rules(roots: Sequence[str], paths: Sequence[str], **more: object) -> Rules:
+def rules(roots: Sequence[str], paths: Sequence[str], **more: Any) -> Rules:
     """The rules with these roots and paths. Raises ValueError for one that cannot be meant."""
     if not roots:
         raise ValueError("root: at least one folder has to be declared that may be captured from, such as /var/log")
@@ -70,7 +71,7 @@ def rules(roots: Sequence[str], paths: Sequence[str], **more: object) -> Rules:
     for root in plain:
         if root == "/" or any(_is_within(root, one) for one in NEVER):
             raise ValueError(f"root: a folder of logs is needed, not {evidence_names.shown(root)}")
-    return Rules(plain, tuple(_plain(path) for path in paths), **more)  # type: ignore[arg-type]
+    return Rules(plain, tuple(_plain(path) for path in paths), **more)
 
 
 def _plain(path: str) -> str:

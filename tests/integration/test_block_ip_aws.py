@@ -25,6 +25,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.modules import block_list
 from irctl.errors import FAILED, INVALID, PARTIAL, REFUSED
 from irctl.lab_postgres import free_port
+from tests import cloud, servers
 from tests.conftest import Done, Irctl, write_inventory
 
 pytest.importorskip("moto")
@@ -168,30 +169,12 @@ class Aws:
 
 @pytest.fixture(scope="module")
 def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    folder, port = tmp_path_factory.mktemp("moto"), free_port()
+    folder = tmp_path_factory.mktemp("moto")
     recording = folder / "recording"
-    environment = {**os.environ, "MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(recording)}
-    with open(folder / "log", "wb") as log:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/moto-api/data.json")
-        yield Aws(f"http://127.0.0.1:{port}", recording)
+        yield Aws(cloud.start(folder, MOTO_ENABLE_RECORDING="1", MOTO_RECORDER_FILEPATH=str(recording)), recording)
     finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(url: str) -> None:
-    until = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(url).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
+        servers.stop(folder)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 RECIPE = Path(__file__).with_name("recipe")
 IMAGE = f"localhost/irctl-test-host:{hashlib.sha256(RECIPE.read_bytes()).hexdigest()[:16]}"
@@ -76,11 +77,11 @@ def alone(name: str) -> Iterator[None]:
         yield
 
 
-def run(words: Sequence[str], *, check: bool = True, **more: object) -> subprocess.CompletedProcess[str]:
+def run(words: Sequence[str], *, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run a program. Raises Unable with what it said last when it fails, unless not check."""
-    given: dict[str, object] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120}
+    given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120}
     try:
-        done: subprocess.CompletedProcess[str] = subprocess.run(words, text=True, **{**given, **more})  # type: ignore[call-overload]
+        done: subprocess.CompletedProcess[str] = subprocess.run(words, text=True, **{**given, **more})
     except subprocess.TimeoutExpired as error:
         raise Unable(f"{' '.join(words[:3])}: it did not end within {error.timeout:g} s") from None
     if check and done.returncode != 0:

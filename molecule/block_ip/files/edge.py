@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import boto3
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # Ansible runs this by its path
+
+from tests import cloud, servers
 
 REGION = "eu-central-1"
 NEIGHBOUR, ATTACKER = "203.0.113.9/32", "198.51.100.7/32"
@@ -28,18 +26,8 @@ def main(word: str, folder: Path) -> None:
 
 def up(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    url = cloud.start(folder)
     (folder / "url").write_text(url)
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    (folder / "pid").write_text(str(process.pid))
-    wait_for(f"{url}/moto-api/data.json")
     credentials = folder / "credentials"
     credentials.touch(mode=0o600)
     credentials.write_text("[edge]\naws_access_key_id = edge\naws_secret_access_key = edge\n")
@@ -49,18 +37,6 @@ def up(folder: Path) -> None:
     hosts = {"waf": waf, "acl": {"block_ip_backend": "nacl", "edge_nacl_id": make(folder)}}
     text = yaml.safe_dump({"edge": {"hosts": hosts, "vars": both}})
     (folder / "hosts.yml").write_text(text)
-
-
-def wait_for(url: str) -> None:
-    until = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(url).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
 
 
 def make(folder: Path) -> str:
@@ -79,18 +55,8 @@ def make(folder: Path) -> str:
 
 
 def down(folder: Path) -> None:
-    if (folder / "pid").exists():
-        pid = int((folder / "pid").read_text())
-        if b"moto.server" in read(Path(f"/proc/{pid}/cmdline")):
-            os.kill(pid, signal.SIGKILL)
+    servers.stop(folder)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
 
 
 def client(folder: Path, service: str) -> Any:
