@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from irctl import __version__
+from irctl import __version__, output, signals
 from irctl.commands import Group
-from irctl.errors import FAILED, INVALID, IrctlError
+from irctl.errors import FAILED, INDETERMINATE, INVALID, IrctlError
 
 VERBS = {
     "remediate": "Mend something: look, guard, capture, change, verify, report.",
@@ -81,6 +81,18 @@ cli = Verbs(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    output.prepare()
+    try:
+        signals.install()
+        code = _carry_out(given)
+        signals.ignore()
+    except signals.Stopped as stopped:
+        code = _say(str(stopped), "indeterminate", INDETERMINATE, given)
+        signals.ignore()
+    sys.exit(output.settle(code))
+
+
+def _carry_out(given: list[str]) -> int:
     try:
         code = cli.main(given, prog_name="irctl", standalone_mode=False)
     except IrctlError as error:
@@ -92,15 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _say(worded(error), "invalid", INVALID, given)
     except click.Abort:
         code = _say("stopped before or after a run, not within one; `irctl runs` shows what there was", "failed", FAILED, given)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = FAILED
     except Exception as error:
         if any(word.startswith("-v") or word == "--verbose" for word in given):
             raise
         what = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
         code = _say(what, "failed", FAILED, given)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def worded(error: click.ClickException) -> str:
@@ -115,20 +124,18 @@ def worded(error: click.ClickException) -> str:
         example = {"--host": ", such as --host prod"}.get(flag_of(error.param), "")
         return f"{flag_of(error.param)}: it must be given{example}"
     if isinstance(error, click.BadParameter):
-        return f"{flag_of(error.param)}: {printable(' '.join(error.message.split()), 200)}"
+        return f"{flag_of(error.param)}: {printable(_shortened(' '.join(error.message.split())), 300)}"
     said = printable(" ".join(error.format_message().split()), 200)
     return said if said.startswith("-") else f"command: {said}"
 
 
-def _say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
-    """One line on standard error, and with --json the envelope of an order that did not run."""
-    if "_IRCTL_COMPLETE" in os.environ:  # a shell asks for completions; it can do nothing with complaints
-        return code
-    click.echo(f"error: {message}", err=True)
-    if "--json" in given:
-        import json
+def _shortened(message: str) -> str:
+    """Click's `'value' is not ...` with no more than 80 characters of the value, so that the reason is not cut off."""
+    found = re.fullmatch(r"(['\"])(.*)(\1 is not .*)", message, re.DOTALL)
+    return f"{found[1]}{found[2][:79]}…{found[3]}" if found and len(found[2]) > 80 else message
 
-        nothing: dict[str, Any] = dict.fromkeys(("run", "remediation", "incident", "plan_hash", "started", "folder"))
-        rest = {"check": "--check" in given, "outcome": outcome, "exit_code": code, "hosts": {}, "seconds": 0.0}
-        click.echo(json.dumps({"schema": "irctl/run/1", **nothing, **rest, "reason": message}))
-    return code
+
+def _say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+
+    return output.say(printable(message, 2000), outcome, code, given)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.evidence_names import safe, shown
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import evidence, incidents, runs
 from irctl.errors import EvidenceError, Invalid, IrctlError, Refused, invalid
 
@@ -98,7 +99,9 @@ def collect(
                 raise EvidenceError(_nothing(done))
             _place(done, staging, folder, f"{now:%Y%m%dT%H%M%SZ}", logs, label)
     except OSError as error:
-        raise EvidenceError(f"it cannot be kept: {error.strerror}: {error.filename or home}; nothing was taken") from None
+        raise EvidenceError(
+            f"it cannot be kept: {error.strerror}: {printable(error.filename or home, 80)}; nothing was taken"
+        ) from None
     listing = hashlib.sha256((folder / _listing(done)).read_bytes()).hexdigest()
     told = {"into": done.into, "files": len(done.files), "bytes": done.bytes, "skipped": len(done.skipped) + done.unlisted}
     sources = [shown(os.fspath(path)) for path in wanted[:20]]
@@ -122,7 +125,7 @@ def _within(path: Path, roots: Sequence[Path]) -> Path:
         if ".." in one.parts or "\0" in os.fspath(one):
             raise invalid(option, "'..' is refused; write the path that is meant", one)
     if not any(path.absolute().is_relative_to(root.absolute()) for root in roots):
-        raise invalid("PATH", f"not below {' or '.join(map(str, roots))}, which is all that --root allows", path)
+        raise invalid("PATH", f"not below {printable(' or '.join(map(str, roots)), 80)}, which is all that --root allows", path)
     return path.absolute()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from irctl.content import SCHEMAS
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
+from irctl.folders import make_folder
 from irctl.journal import canonical
 
 LARGEST = 1 << 20  # bytes
@@ -74,7 +75,7 @@ def put(path: Path, document: dict[str, Any]) -> bool:
     """Put a 0600 file in place, whole and fsynced; False where there is one already. Raises EvidenceError."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         _write(beside, document)
         try:
             os.link(beside, path)

@@ -18,16 +18,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from irctl import locks
+from irctl import locks, signals
 from irctl.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
+from irctl.errors import INDETERMINATE, IrctlError
 from irctl.evidence import RUN_ID
-from irctl.processes import adopt_orphans, kill_children
+from irctl.processes import adopt_orphans, kill_children, prepare
+from irctl.signals import SIGNALS as SIGNALS
 
 # What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
-ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
+ENVIRONMENT = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
 ALIVE = "alive"  # locked for as long as the run's process lives
 SWEEP_AFTER = 60.0  # seconds
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Event = dict[str, Any]
 
@@ -59,18 +60,31 @@ class End:
     reports: dict[str, Any] = field(default_factory=dict)
 
 
+class NotBegun(IrctlError):
+    """It was stopped, or ran out of time, before anything was run."""
+
+    outcome, exit_code = "indeterminate", INDETERMINATE
+
+
 def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
     """Run the job. `gate` sees the resolved hosts and raises IrctlError to stop before anything is done; `watch` sees each event.
 
     SIGINT, SIGTERM, SIGHUP and the time limit kill every process of the run at once; End.interrupted then says which.
+    Raises NotBegun where that came before the gate let the run through.
     """
+    end = End()
+    with _cut_short_by_signals(end, job.timeout):
+        return _in_folders(end, job, gate, watch)
+
+
+def _in_folders(end: End, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
     private, sockets = folders(job.run)
     private.mkdir(mode=0o700)
     sockets.mkdir(mode=0o700)
     alive = locks.hold(private / ALIVE)
     try:
         _prepare(private, job)
-        end = _run(private, job, gate, watch)
+        _run(end, private, job, gate, watch)
         with suppress(FileNotFoundError, ValueError):
             end.reports = json.loads((private / "reports.json").read_bytes())
         return end
@@ -131,10 +145,10 @@ def _write(path: Path, text: str, mode: int = 0o600) -> None:
         file.write(text)
 
 
-def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
+def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> None:
     import ansible_runner
 
-    end, keeper = End(), _Gatekeeper(private, gate)
+    keeper = _Gatekeeper(end, private, gate)
 
     def handle(event: Event) -> bool:
         if event["event"] in ("verbose", "error", "warning"):
@@ -143,7 +157,7 @@ def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch:
         return False  # the record keeps its own, smaller account
 
     adopt_orphans()
-    with _minimal_environment(*folders(job.run)), _cut_short_by_signals(end, job.timeout), keeper:
+    with _minimal_environment(*folders(job.run)), keeper:
         try:
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
@@ -161,13 +175,19 @@ def _run(private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch:
                 suppress_output_file=True,
             )
             _insist_on_written_events(runner)
-            end.code = runner.run()[1]
+            if not end.interrupted:  # from here on a signal finds processes to kill, or the gate finds the signal
+                end.code = runner.run()[1]
         except ansible_runner.AnsibleRunnerException as error:
             kill_children()
             end.interrupted = end.interrupted or f"an event was not what ansible-runner wrote, and may be forged: {error}"
     if keeper.stopped:
         raise keeper.stopped
-    return end
+    if end.interrupted and not keeper.passed:
+        raise _not_begun(end)
+
+
+def _not_begun(end: End) -> NotBegun:
+    return NotBegun(f"{end.interrupted}; nothing was run")
 
 
 def _insist_on_written_events(runner: Any) -> None:
@@ -194,6 +214,7 @@ def _minimal_environment(private: Path, sockets: Path) -> Iterator[None]:
         ANSIBLE_HOST_KEY_CHECKING="True",
         ANSIBLE_SSH_CONTROL_PATH_DIR=str(sockets),
         ANSIBLE_STRATEGY="irctl.runbooks.crews",
+        LC_ALL="C.UTF-8",  # Ansible takes no other encoding, and not every locale that ssh hands on is installed
     )
     try:
         yield
@@ -205,13 +226,17 @@ def _minimal_environment(private: Path, sockets: Path) -> Iterator[None]:
 @contextmanager
 def _cut_short_by_signals(end: End, timeout: int) -> Iterator[None]:
     def cut(why: str) -> None:
-        end.interrupted = end.interrupted or why
-        kill_children()
+        if not end.interrupted:  # once: a second signal may come while the first is being answered
+            end.interrupted = why
+            _kill()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        signals.heard()
         cut(f"stopped by {signal.Signals(number).name}")
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    prepare()
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores one
+    before = {number: signal.signal(number, on_signal) for number in heeded}
     watchdog = threading.Timer(timeout, cut, [f"the time limit of {timeout} s was reached"])
     watchdog.daemon = True
     watchdog.start()
@@ -223,12 +248,21 @@ def _cut_short_by_signals(end: End, timeout: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _kill() -> None:
+    """An error within a handler would come up in whatever was just being done; what is missed is killed at the next try."""
+    for _ in range(3):
+        with suppress(Exception):
+            kill_children()
+            return
+
+
 class _Gatekeeper(threading.Thread):
     """Answers the playbook process's one question while ansible-runner holds the main thread."""
 
-    def __init__(self, private: Path, gate: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, end: End, private: Path, gate: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(daemon=True)
-        self._private, self._gate = private, gate
+        self._end, self._private, self._gate = end, private, gate
+        self.passed = False
         self.stopped: BaseException | None = None
 
     def run(self) -> None:
@@ -237,10 +271,13 @@ class _Gatekeeper(threading.Thread):
         if not asked:  # nobody asked: the run is over
             return
         try:
+            if self._end.interrupted:
+                raise _not_begun(self._end)
             self._gate(json.loads(asked))
+            self.passed = True
         except BaseException as error:
             self.stopped = error
-        with open(self._private / "gate.reply", "w") as reply:
+        with suppress(BrokenPipeError), open(self._private / "gate.reply", "w") as reply:  # who asked may be killed by now
             reply.write("stop" if self.stopped else "go")
 
     def __enter__(self) -> _Gatekeeper:
@@ -249,10 +286,8 @@ class _Gatekeeper(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         """Free the thread where the process ended without a question, or without waiting for the answer."""
-        for fifo, flags in (("gate.request", os.O_WRONLY), ("gate.reply", os.O_RDONLY)):
-            if self.is_alive():
-                try:
+        while self.is_alive():  # until what the gate has begun is begun: its record is to be sealed, and its locks are to be freed
+            for fifo, flags in (("gate.request", os.O_WRONLY), ("gate.reply", os.O_RDONLY)):
+                with suppress(OSError):
                     os.close(os.open(self._private / fifo, flags | os.O_NONBLOCK))
-                except OSError:
-                    continue
-                self.join(0.2)
+                self.join(0.1)

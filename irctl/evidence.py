@@ -13,6 +13,7 @@ from typing import Any
 
 from irctl import journal, verifier
 from irctl.errors import EvidenceError, IrctlError
+from irctl.folders import make_folder
 from irctl.verifier import MANIFEST, RUN_ID, SCHEMA, Difference, NotSealed
 
 __all__ = ["MANIFEST", "RUN_ID", "Checked", "Difference", "check", "differences", "make_folder", "manifest", "seal", "write"]
@@ -86,13 +87,6 @@ def write(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, for their owner only. Raises OSError."""
-    if not path.is_dir():
-        make_folder(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def manifest(folder: Path) -> tuple[dict[str, Any], str]:

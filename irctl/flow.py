@@ -12,10 +12,11 @@ from typing import IO, Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl import approval, engine, errors, journal, leases, locks, moments, parameters, plan, results, runs, stops
+from irctl import approval, engine, errors, journal, leases, locks, moments, parameters, plan, results, runs, signals, stops
 from irctl.catalog import Remediation, nearest
 from irctl.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError, NoTarget, Refused
+from irctl.folders import make_folder
 from irctl.processes import kill_children
 from irctl.results import Host, Step
 
@@ -71,7 +72,8 @@ def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]
     _require_leave(order, settings.home_path)
     locks.require_free(settings.home_path, order.found.about["service"], order.names)
     try:
-        return run.close(engine.carry_out(run.job(inventory), run.gate, run.account.see))
+        with signals.held():
+            return run.close(engine.carry_out(run.job(inventory), run.gate, run.account.see))
     finally:
         run.free()
 
@@ -135,7 +137,7 @@ class _Run:
         self.outcome.plan = plan.plan(self.order.found, hosts, self.order.given)
         self.outcome.plan_hash = plan.hash_of(self.outcome.plan)
         home, service = self.folder.home, self.order.found.about["service"]
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
         self._held = locks.hold_targets(home, service, {*hosts, *self.order.names}, self.folder.run)
         if self.order.begin:
             self.order = replace(self.order, incident=self.order.begin(self.outcome.plan["hosts"]))
@@ -263,8 +265,6 @@ def _marked(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _not_begun(end: engine.End) -> str:
-    if end.interrupted:
-        return f"{end.interrupted}; nothing was run"
     said = printable(" ".join(end.said[-4:]), 300)
     if "inventory" in said.lower() or "parse" in said.lower():
         raise Invalid(f"--inventory: {said}")

@@ -17,6 +17,7 @@ from typing import Any
 from irctl import journal
 from irctl import severity as scales
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
+from irctl.folders import make_folder
 
 ID = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
 PART_OF_ID = re.compile(r"(?:(?:(?:INC-)?[0-9]{4}-)?[0-9]{4}-)?[0-9]{3}", re.ASCII | re.IGNORECASE)
@@ -111,7 +112,7 @@ def _open(home: Path, entry: Mapping[str, Any]) -> str:
 def _new_folder(home: Path) -> Path:
     """Make the folder of the next free number of today. One whose process died before its first line keeps its number."""
     root = home / "incidents"
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(root)
     while True:
         day = f"INC-{datetime.now(UTC):%Y-%m%d}"
         last = max((int(name[-3:]) for name in os.listdir(root) if ID.fullmatch(name) and name.startswith(day)), default=0)

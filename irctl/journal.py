@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from irctl.errors import EvidenceError
+from irctl.folders import make_folder
 from irctl.verifier import FIRST, JOURNAL
 from irctl.verifier import canonical as canonical
 
@@ -39,7 +40,7 @@ def append(home: Path, entry: Mapping[str, Any]) -> Head:
     `seq`, `at`, `monotonic` (seconds) and `prev` are put in here.
     """
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
         descriptor = os.open(home / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from irctl import lab_aws
 from irctl.content import OURS
+from irctl.folders import make_folder
 from irctl.lab_aws import Aws
 from irctl.lab_postgres import Postgres
 
@@ -39,7 +40,7 @@ class Lab:
         database, aws = not self.postgres.running(), lab_aws.installed() and not self.aws.running()
         if not (database or aws):
             return False
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
         self.aws.prepare()
         if aws:
             self.aws.start()
@@ -63,7 +64,7 @@ class Lab:
     def _write_inventory(self) -> None:
         shutil.copytree(OURS.root / "inventories" / "lab", self.inventory, dirs_exist_ok=True)
         variables = self.inventory / "host_vars"
-        variables.mkdir(exist_ok=True)
+        variables.mkdir(mode=0o700, exist_ok=True)
         evidence = self.folder / "evidence"
         evidence.mkdir(mode=0o700, exist_ok=True)
         here = {
@@ -76,3 +77,5 @@ class Lab:
             "purge_evidence_tree": evidence,
         }
         (variables / "lab.yml").write_text("---\n" + "".join(f"{name}: {value}\n" for name, value in here.items()))
+        for path in [self.inventory, *self.inventory.rglob("*")]:  # copies have the modes of what is installed
+            path.chmod(0o700 if path.is_dir() else 0o600)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from irctl import lab_moto
 from irctl.errors import IrctlError
+from irctl.folders import make_folder, private
 
 if TYPE_CHECKING:
     import psutil
@@ -57,22 +57,29 @@ class Aws:
 
     def prepare(self) -> None:
         """Make its folder and the files that lead to it, and to nothing else."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
         for path, text in ((self.credentials, KEYS), (self.config, "")):
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            with open(path, "w", opener=private) as file:
                 file.write(text)
 
     def start(self) -> None:
         """Begin to start it; `wait` returns when it answers. Nothing of the caller's surroundings goes along, no key above all."""
         self._kill()
         (self.folder / lab_moto.URL).unlink(missing_ok=True)
-        with open(self.folder / "log", "wb") as log:
+        with open(self.folder / "log", "wb", opener=private) as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", lab_moto.__file__, str(self.folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
                 env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C.UTF-8"},
+                umask=0o077,
             )  # fmt: skip
-        (self.folder / lab_moto.PID).write_text(str(process.pid))
+        try:
+            with open(self.folder / lab_moto.PID, "w", opener=private) as file:
+                file.write(str(process.pid))
+        except OSError:  # nobody would find it again
+            process.kill()
+            process.wait()
+            raise
         while process.poll() is None and self._process() is None:
             time.sleep(0.001)  # the kernel has let go of the parent a moment before the process can be told by its words
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from irctl.errors import IrctlError
+from irctl.folders import make_folder, private
 
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "100"}
 ROLES = "CREATE ROLE ops LOGIN CREATEDB PASSWORD '{password}' IN ROLE pg_read_all_stats, pg_signal_backend"
@@ -70,7 +71,7 @@ class Postgres:
 
     def start(self, settings: Mapping[str, str] | None = None) -> None:
         """Make the server where there is none, and start it. Raises IrctlError with what PostgreSQL said."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
         if self._user:
             self._own(self.base, 0o711)
         fresh = not self.data.exists()
@@ -92,7 +93,8 @@ class Postgres:
     def _make(self) -> None:
         password = {name: secrets.token_urlsafe(18) for name in ("postgres", "ops")}
         port = free_port()
-        (self.folder / "port").write_text(str(port))
+        with open(self.folder / "port", "w", opener=private) as file:
+            file.write(str(port))
         given = self.base / "first-password"
         self._put(given, password["postgres"])
         words = ["-U", "postgres", "--auth=scram-sha-256", f"--pwfile={given}", "--no-sync", "-E", "UTF8", "--locale=C"]
@@ -150,7 +152,7 @@ class Postgres:
         who: dict[str, Any] = {"user": self._user, "group": "nogroup", "extra_groups": []} if self._user else {}
         path = self._installation() / "bin" / program
         said = self.base / "said"  # a file, because a server that lives on would hold a pipe open
-        with open(said, "w+") as output:
+        with open(said, "w+", opener=private) as output:
             done = subprocess.run(
                 [str(path), *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.base,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self.base)}, **who,

@@ -9,12 +9,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from irctl.errors import Busy
+from irctl.folders import make_folder
 
 
-def hold(path: Path, note: str = "") -> int | None:
-    """Lock the file, made if need be, and write note into it; return its descriptor, or None where another holds it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def hold(path: Path, note: str = "", *, make: bool = True) -> int | None:
+    """Lock the file, made if need be, and write note into it; return its descriptor, or None where another holds it.
+
+    Raises FileNotFoundError where it is not there and not to be made.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

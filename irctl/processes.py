@@ -27,6 +27,8 @@ def die_with_parent(parent: int) -> None:
     """When the parent, of this process id, is gone, even by kill -9, kill everything below this process and end it."""
 
     def parent_is_gone(number: int, frame: FrameType | None) -> None:
+        for other in (PARENT_IS_GONE, signal.SIGHUP):  # both come, and the second would find the first half done
+            signal.signal(other, signal.SIG_IGN)
         try:
             kill_children()
         finally:  # an error must not go up into what was just being done, which would catch it and go on
@@ -39,6 +41,11 @@ def die_with_parent(parent: int) -> None:
     if os.getppid() != parent:  # it was gone before the kernel knew that this process wants to be told
         os._exit(1)
     os.register_at_fork(after_in_child=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+
+def prepare() -> None:
+    """Import what kill_children needs; within a handler, another signal would find that half imported."""
+    import psutil as psutil
 
 
 def kill_children() -> None:

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import evidence, journal, locks
 from irctl.errors import EvidenceError, Invalid, invalid
 from irctl.evidence import RUN_ID
+from irctl.folders import make_folder
 
 ROOM = 32 << 20  # bytes that must be free before a run begins
 RESERVE = 1 << 20  # bytes kept back for the end of the record, should the disk fill up meanwhile
@@ -66,13 +68,13 @@ def require_room(home: Path) -> None:
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < ROOM:
-        raise EvidenceError(f"{home} has {free >> 20} MiB free and a record needs {ROOM >> 20}; nothing was run")
+        raise EvidenceError(f"{printable(home, 80)} has {free >> 20} MiB free and a record needs {ROOM >> 20}; nothing was run")
 
 
 def begin(folder: Folder, document: dict[str, Any]) -> int:
     """Make the folder and write run.json, fsynced, and the journal's line; return the marker's lock. Raises EvidenceError."""
     try:
-        folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder.path.parent)
         held = locks.hold(folder.marker, str(os.getpid()))
         folder.path.mkdir(mode=0o700)
         folder.evidence.mkdir(mode=0o700)
@@ -127,7 +129,7 @@ def _inside(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise EvidenceError(f"{folder} cannot be read: {error.strerror}") from None
+        raise EvidenceError(f"{printable(folder, 80)} cannot be read: {error.strerror}") from None
 
 
 def listed(home: Path) -> list[Folder]:

@@ -78,8 +78,12 @@ def _allowed(settings: Settings, given: str | None) -> Path | None:
 def _file(option: str, given: str | None) -> Path | None:
     if not given:
         return None
-    path = Path(given).expanduser()
-    if "\0" in given or not path.is_file():
+    try:
+        path = Path(given).expanduser()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or of a user who is not there
+        there = False
+    if not there:
         raise invalid(option, "no such file", given)
     return path
 

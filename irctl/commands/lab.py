@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import catalog, flow, lab_aws, render
 from irctl.commands import Command, Group, settings_of, wants_json
 from irctl.commands.remediate import carry_out
-from irctl.errors import DONE, FAILED, NoTarget
+from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
 from irctl.lab import Lab
 
 command = Group(
@@ -17,13 +23,29 @@ command = Group(
 )
 
 
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Raises IrctlError with one line where the home is full, or cannot be written, or can be no home at all."""
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(home, error) from None
+
+
+def _unusable(home: Path, error: OSError) -> IrctlError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EvidenceError(f"{printable(home, 80)} has no room for the lab: {error.strerror}")
+    return invalid("--home", f"the lab cannot use it: {(error.strerror or str(error)).lower()}", home)
+
+
 @command.command(name="up", cls=Command, epilog="Example: irctl lab up")
 @click.pass_context
 def up(ctx: click.Context) -> None:
     """Start the lab, or leave it running."""
     lab = Lab(settings_of(ctx).home_path)
-    started = lab.up()
-    _say(ctx, lab, "started" if started else "was running already")
+    with _usable(lab.home):
+        started = lab.up()
+        _say(ctx, lab, "started" if started else "was running already")
 
 
 @command.command(name="down", cls=Command, epilog="Example: irctl lab down")
@@ -31,8 +53,9 @@ def up(ctx: click.Context) -> None:
 def down(ctx: click.Context) -> None:
     """Stop the lab and remove its data."""
     lab = Lab(settings_of(ctx).home_path)
-    was = lab.down()
-    _say(ctx, lab, "stopped and removed" if was else "was not there")
+    with _usable(lab.home):
+        was = lab.down()
+        _say(ctx, lab, "stopped and removed" if was else "was not there")
 
 
 @command.command(name="status", cls=Command, epilog="Example: irctl lab status")
@@ -40,8 +63,9 @@ def down(ctx: click.Context) -> None:
 def status(ctx: click.Context) -> int:
     """Say whether the lab runs, and where; exit 1 where it does not."""
     lab = Lab(settings_of(ctx).home_path)
-    running = lab.postgres.running()
-    _say(ctx, lab, "runs" if running else "does not run")
+    with _usable(lab.home):
+        running = lab.postgres.running()
+        _say(ctx, lab, "runs" if running else "does not run")
     return DONE if running else FAILED
 
 
@@ -52,7 +76,9 @@ def fault(ctx: click.Context, name: str) -> int:
     """Make the trouble in the lab that remediation NAME mends."""
     settings = settings_of(ctx)
     lab = Lab(settings.home_path)
-    if not lab.postgres.running():
+    with _usable(lab.home):
+        running = lab.postgres.running()
+    if not running:
         raise NoTarget("the lab does not run; start it with: irctl lab up")
     found = catalog.load(name, settings.contents, entry_point="fault")
     order = flow.Order(found, ("lab",), {}, entry_point="fault")

@@ -75,19 +75,25 @@ def _plan(found: Remediation, **given: Any) -> int:
     order, out = order_of(ctx, found, given, check=True), Path(given["out"] or "")
     if given["out"]:
         require_requester(ctx, found)
-        if out.exists() or out.is_symlink() or not out.parent.is_dir():
+        if not _can_be_made(out):
             raise invalid("--out", "a new file in a folder that is there is needed", out)
     done = carry_out(ctx, order)
     render.plan(order, done, as_json=wants_json(ctx))
     if given["out"] and done.outcome in GOOD:
         made = asked(ctx, order, done, given)
         documents.create(out, dict(made.document), "--out")
-        click.echo(
-            f"{out}: request {made.id}, until {made.document['expires']}. To approve it: irctl approve {out} --as ROLE", err=True
-        )
+        named, until = values.printable(out, 80), made.document["expires"]
+        click.echo(f"{named}: request {made.id}, until {until}. To approve it: irctl approve {named} --as ROLE", err=True)
     elif given["out"]:
-        click.echo(f"warning: {out} was not written: the dry run ended as {done.outcome}", err=True)
+        click.echo(f"warning: {values.printable(out, 80)} was not written: the dry run ended as {done.outcome}", err=True)
     return done.exit_code
+
+
+def _can_be_made(path: Path) -> bool:
+    try:
+        return not path.exists() and not path.is_symlink() and path.parent.is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 class Plans(Remediations):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.content.conftest import ROOT
 
 SERVERS = {"lab_postgres", "lab_aws", "lab_moto"}
+PROCESS = {"processes", "signals", "output", "folders"}
 RECORD = {"incidents", "timeline", "checklist", "records", "pack", "collect"}
 PRACTICE = {"drilling", "drill_steps", "drill_restore", "drill_schedule"}
 LAYERS = (
@@ -16,7 +17,7 @@ LAYERS = (
     {"render", "progress", "flow", "doctor", "lab", "leasing", "reminders", "timer", *PRACTICE},
     {*RECORD, "approval", "approvers", "breakglass", "request", "leases", "stops", "drills", "drill_report", "drill_chart"},
     {"engine", "results", "plan", "runs", "evidence", "journal", "locks", "parameters", "playbook", "documents", "statements"},
-    {"catalog", "config", "content", "errors", "processes", "moments", "signing", "severity", "verifier", *SERVERS},
+    {"catalog", "config", "content", "errors", "moments", "signing", "severity", "verifier", *PROCESS, *SERVERS},
 )
 CLICK = {"cli", "commands", "options", "render", "progress"}
 PACKAGE = ROOT / "irctl"

@@ -172,6 +172,17 @@ def test_the_caller_s_environment_cannot_bring_foreign_code(collection: Collecti
     assert not (tmp_path / "ran").exists()
 
 
+LOCALES = [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"LC_ALL": "de_DE.ISO-8859-1"}, {"LC_CTYPE": "C", "LANG": "en_US.UTF-8"}]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_locale_that_ansible_does_not_take_is_not_handed_on(locale: dict[str, str], collection: Collection) -> None:
+    """H19: ssh hands on the caller's, installed here or not."""
+    collection.role("nothing")
+    done = collection.irctl("remediate", "nothing", "--host", "here", **locale)
+    assert (done.code, done.err.count("error")) == (0, 0), done.err
+
+
 def test_a_dead_python_in_the_path_is_not_picked(collection: Collection, tmp_path: Path) -> None:
     """H24: interpreter discovery on this machine found a shim that does not work."""
     shims = tmp_path / "shims"

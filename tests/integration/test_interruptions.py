@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from irctl import engine
 from tests.integration.conftest import Collection
 
 Wait = Callable[..., Any]
@@ -154,3 +158,139 @@ def test_a_run_goes_on_when_its_terminal_is_gone(slow: Collection, tmp_path: Pat
     (run,) = slow.irctl("runs", "--json").json["runs"]
     assert run["outcome"] == "changed"
     assert os.path.exists(slow.irctl.home)
+
+
+def test_more_signals_before_the_first_is_answered_make_no_difference(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
+    """To the last: they come while the run is killed, while its record is sealed, and while its result is said."""
+    process = start(slow, wait_until, tmp_path)
+    said = threading.Thread(target=lambda: found.append(process.communicate(timeout=60)))
+    found: list[tuple[str, str]] = []
+    said.start()
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    said.join()
+    out, err = found[0]
+    assert (process.returncode, err) == (7, "")
+    document = json.loads(out)
+    assert document["hosts"]["here"]["reason"] == "stopped by SIGINT; the last step seen was Change"
+    assert slow.irctl("evidence", "verify", document["run"]).code == 0
+
+
+def test_a_signal_within_the_answer_to_one_is_no_second_answer_and_an_error_in_it_comes_up_nowhere(slow: Collection) -> None:
+    script = """
+        import os, signal, sys
+        from irctl import engine
+
+        def kill():
+            tried.append("psutil" in sys.modules)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AttributeError("partially initialized")
+
+        tried, end, engine.kill_children = [], engine.End(), kill
+        with engine._cut_short_by_signals(end, 60):
+            os.kill(os.getpid(), signal.SIGINT)
+        print(end.interrupted, set(tried), len(tried))
+    """
+    done = slow.irctl.python(textwrap.dedent(script))
+    assert (done.out, done.err) == ("stopped by SIGINT {True} 3\n", "")
+
+
+def test_who_asked_at_the_gate_may_be_gone_before_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unseen: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", unseen.append)
+    for name in ("gate.request", "gate.reply"):
+        os.mkfifo(tmp_path / name)
+    for _ in range(50):
+        with engine._Gatekeeper(engine.End(), tmp_path, lambda asked: None) as keeper:
+            (tmp_path / "gate.request").write_text("{}")
+        assert (keeper.passed, keeper.is_alive()) == (True, False)
+    assert unseen == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_signal_while_irctl_starts_is_one_line(
+    words: list[str], number: signal.Signals, slow: Collection, tmp_path: Path, wait_until: Wait
+) -> None:
+    (tmp_path / "first" / "click").mkdir(parents=True)
+    slowly = f"import pathlib, time\npathlib.Path({str(tmp_path / 'importing')!r}).touch()\ntime.sleep(60)\n"
+    (tmp_path / "first" / "click" / "__init__.py").write_text(slowly)
+    process = slow.irctl.start("remediate", "slow", "--host", "here", *words, PYTHONPATH=str(tmp_path / "first"))
+    wait_until((tmp_path / "importing").exists, 20)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (7, f"error: stopped by {number.name}; nothing was run\n")
+    if words:
+        assert (json.loads(out)["outcome"], json.loads(out)["exit_code"]) == ("indeterminate", 7)
+    else:
+        assert out == ""
+
+
+SLOW_RUNNER = """
+import pathlib, sys, time
+folder = pathlib.Path(__file__).parents[2]
+(folder / "importing").touch()
+while not (folder / "go-on").exists():
+    time.sleep(0.01)
+sys.path.remove(str(folder / "first"))
+del sys.modules["ansible_runner"]
+import ansible_runner
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_ansible_runs_is_heard(number: signal.Signals, slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
+    (tmp_path / "first" / "ansible_runner").mkdir(parents=True)
+    (tmp_path / "first" / "ansible_runner" / "__init__.py").write_text(SLOW_RUNNER)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    surroundings = {"PYTHONPATH": str(tmp_path / "first"), "TMPDIR": str(temporary)}
+    process = slow.irctl.start("remediate", "slow", "--host", "here", **surroundings)
+    wait_until((tmp_path / "importing").exists, 20)
+    process.send_signal(number)
+    (tmp_path / "go-on").touch()
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (7, "", f"error: stopped by {number.name}; nothing was run\n")
+    assert not (tmp_path / "begun").exists()
+    assert list(temporary.iterdir()) == []
+    assert slow.irctl("runs", "--json").json["runs"] == []
+
+
+def test_what_is_ignored_by_nohup_stays_ignored(slow: Collection, tmp_path: Path, wait_until: Wait) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(slow, wait_until, tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert (tmp_path / "finished").exists()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "warned"),
+    [
+        (">/dev/full", "No space left on device"),
+        ("| true", "Broken pipe"),
+        ("2>&1 | head -1", ""),
+        (">/dev/full 2>/dev/full", ""),
+        (">&-", ""),
+        ("2>&-", ""),
+        ("<&- >&- 2>&-", ""),
+    ],
+)
+def test_output_that_goes_nowhere_decides_nothing(redirection: str, warned: str, collection: Collection) -> None:
+    collection.role("nothing")
+    irctl, code = collection.irctl, collection.irctl.home.parent / "code"
+    line = f'{{ "{sys.executable}" -m irctl remediate nothing --host here; echo $? >{code}; }} {redirection}'
+    settings = {"IRCTL_HOME": str(irctl.home), "IRCTL_INVENTORY": str(irctl.inventory), "IRCTL_CONFIG": "", **irctl.environment}
+    done = subprocess.run(["sh", "-c", line], env={**os.environ, **settings}, capture_output=True, text=True, timeout=60)
+    assert code.read_text() == "0\n", done
+    assert [line for line in done.stderr.splitlines() if "standard output" in line] == (
+        [f"warning: standard output could not be written: {warned}; what was done stands"] if warned else []
+    )
+    (run,) = irctl("runs", "--json").json["runs"]
+    assert run["outcome"] == "changed"
+    assert irctl("evidence", "verify", run["run"]).code == 0

@@ -1,0 +1,18 @@
+"""Folders and files that only their owner may look into."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner only. Raises OSError."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that it makes is its owner's only."""
+    return os.open(path, flags, 0o600)
