@@ -164,12 +164,14 @@ def write(path: Path, text: str, *, force: bool = False) -> None:
     """Put the page in place, 0600, whole or not at all. Raises Refused where something else is there, Invalid, EvidenceError."""
     if not force:
         _require_ours(path)
+    if os.path.lexists(beside := f"{path}.new"):
+        raise Refused(f"--html: {printable(beside, 80)} is in the way: that is where it is written first")
     try:
         evidence.write(path, text.encode())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise invalid("--html", (error.strerror or "cannot be written").lower(), path) from None
     except OSError as error:
-        raise EvidenceError(f"{path} cannot be written: {error.strerror}") from None
+        raise EvidenceError(f"{printable(path, 80)} cannot be written: {error.strerror}") from None
 
 
 def _require_ours(path: Path) -> None:
@@ -178,10 +180,12 @@ def _require_ours(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError:
-        raise Refused(f"--html: what is there cannot be read, or is a link; --force writes over it (got '{path}')") from None
+        raise Refused(
+            f"--html: what is there cannot be read, or is a link; --force writes over it (got '{printable(path, 80)}')"
+        ) from None
     try:
         ours = stat.S_ISREG(os.fstat(descriptor).st_mode) and MARK.encode() in os.read(descriptor, HEAD)
     finally:
         os.close(descriptor)
     if not ours:
-        raise Refused(f"--html: what is there is not a drill report; --force writes over it (got '{path}')")
+        raise Refused(f"--html: what is there is not a drill report; --force writes over it (got '{printable(path, 80)}')")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from irctl import drills, flow, incidents, leasing, locks, runs
@@ -39,12 +39,28 @@ def put_back(course: Course, judged: Judgement) -> str:
 
 
 def _undo(course: Course) -> None:
-    for run in _mended(course):
-        with suppress(Refused):  # it captured nothing, so there is nothing to undo
-            wanted = leasing.order(course.settings, runs.Folder(course.home, run), **course.terms(urgent=True))
-            _require_good(course.carry_out("revert", wanted), "its remediation is not undone")
+    """Undo the remediation, and take the fault away whatever came of that. Raises IrctlError for what failed first."""
+    failed = [str(error) for error in map(partial(_undone, course), _mended(course)) if error]
     if "restore" in course.points:
         _require_good(course.step("restore", "restore", urgent=True), "its fault is not taken away")
+    if failed:
+        raise IrctlError(failed[0])
+
+
+def _undone(course: Course, run: str) -> IrctlError | None:
+    """Undo what this run did; what went wrong. A refusal is none: the look at the end says whether anything is left."""
+    try:
+        wanted = leasing.order(course.settings, runs.Folder(course.home, run), **course.terms(urgent=True))
+        done = course.carry_out("revert", wanted)
+        if done.outcome != "refused":
+            _require_good(done, "its remediation is not undone")
+    except Refused:  # it captured nothing, so there is nothing to undo
+        return None
+    except Interrupted:
+        raise
+    except IrctlError as error:
+        return error
+    return None
 
 
 def _mended(course: Course) -> list[str]:
@@ -146,13 +162,15 @@ def _step_of(run: str, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_due(settings: Settings, show: Show) -> list[str]:
-    """Restore what drills left behind that were cut short; a sentence for each, beginning with 'restored' or 'FAILED'."""
+    """Restore what drills left behind that were cut short; a sentence for each tried, beginning with 'restored' or 'FAILED'."""
     home = settings.home_path
-    return [_try(incident, settings, show) for incident in drills.unfinished(home) if drills.worth_a_try(home, incident)]
+    return [said for incident in drills.unfinished(home) if (said := _try(incident, settings, show))]
 
 
 def _try(incident: str, settings: Settings, show: Show) -> str:
     try:
+        if not drills.worth_a_try(settings.home_path, incident):
+            return ""
         done = restore(incident, settings, show)
         return f"restored: {done.remediation} on {', '.join(done.hosts)} (drill {incident}): {done.verdict}"
     except (IrctlError, OSError) as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl import catalog, drilling, drills, flow, timer
+from irctl import catalog, drill_steps, drilling, drills, timer
 from irctl import severity as scales
 from irctl.config import Settings
 from irctl.content import Content
@@ -120,20 +120,34 @@ class _Known(IrctlError):
     """The hosts are there and marked for drills; no more was asked."""
 
 
-def require_marked(settings: Settings, schedules: Sequence[Schedule]) -> None:
-    """Ask the inventory now what a timer would be told at night. Raises IrctlError where a host is missing or takes no faults."""
-    first = schedules[0].remediation
-    found = catalog.load(first, settings.contents, entry_point="verify")
-    hosts = tuple(dict.fromkeys(one.host for one in schedules))
-    order = Order(found, hosts, {}, entry_point="verify", drill=True, begin=_stop)
+def holdable(settings: Settings, schedules: Sequence[Schedule], *, everything: bool) -> tuple[list[Schedule], dict[str, str]]:
+    """Ask the inventory now what a timer would be told at night: those that can be held, and why the other remediations cannot.
+
+    Raises IrctlError where a host is missing or takes no faults, and, unless everything was asked for, where a setting is missing.
+    """
+    lacking: dict[str, str] = {}
+    for name in dict.fromkeys(one.remediation for one in schedules):
+        try:
+            _ask(settings, name, tuple(one.host for one in schedules if one.remediation == name))
+        except drilling.Lacking as error:
+            if not everything:
+                raise
+            lacking[name] = str(error)
+    return [one for one in schedules if one.remediation not in lacking], lacking
+
+
+def _ask(settings: Settings, name: str, hosts: tuple[str, ...]) -> None:
+    """Begin a drill up to where its hosts and their settings are known, and no further."""
+
+    def begin(settled: Mapping[str, Any]) -> str:
+        drilling.require_all_said(name, catalog.load(name, settings.contents, entry_point="verify").options, settled)
+        raise _Known(", ".join(settled))
+
+    course = drill_steps.Course(drilling.wish(name, settings.contents, hosts), settings, lambda what, about: None)
     try:
-        flow.carry_out(order, settings, lambda what, about: None)
+        course.look("before", begin=begin)
     except _Known:
         return
-
-
-def _stop(hosts: Iterable[str]) -> str:
-    raise _Known(", ".join(hosts))
 
 
 def install(

@@ -87,7 +87,8 @@ class Course:
             self.signal = f"stopped by {signal.Signals(number).name}"
             self._woken.set()
 
-        before = {number: signal.signal(number, note) for number in engine.SIGNALS}
+        heeded = [number for number in engine.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+        before = {number: signal.signal(number, note) for number in heeded}
         try:
             yield
         finally:

@@ -64,12 +64,12 @@ def hold(wanted: Wish, settings: Settings, show: Show) -> Held:
         return drilling.hold()
 
 
-def _require_all_said(wanted: Wish, options: Iterable[catalog.Option], settled: Mapping[str, Any]) -> None:
+def require_all_said(name: str, options: Iterable[catalog.Option], settled: Mapping[str, Any]) -> None:
     """Raises Lacking for the first setting that is needed on a host and given by nobody."""
     for host, settings in settled.items():
         for option in options:
             if option.required and settings.get(option.variable) in (None, "", []):
-                raise Lacking(f"{wanted.remediation} cannot be drilled: the inventory does not say {option.variable} for {host}")
+                raise Lacking(f"{name} cannot be drilled: the inventory does not say {option.variable} for {host}")
 
 
 class _Drilling:
@@ -94,16 +94,18 @@ class _Drilling:
     def _practise_or_say_why(self) -> None:
         try:
             self._practise()
-        except IrctlError as error:
+        except (IrctlError, OSError) as error:
             if not self.course.incident:
                 raise
             self.judged.interrupted = str(error) if isinstance(error, Interrupted) else ""
-            self.judged.be(UNKNOWN, str(error), error.exit_code)
+            self.judged.be(UNKNOWN, str(error), error.exit_code if isinstance(error, IrctlError) else errors.FAILED)
 
     def _begin(self, settled: Mapping[str, Any]) -> str:
         """Open the incident that all is recorded under, once the hosts are known and free. Raises IrctlError."""
         course, wanted, settings, hosts = self.course, self.course.wish, self.course.settings, list(settled)
-        _require_all_said(wanted, catalog.load(wanted.remediation, course.contents, entry_point="verify").options, settled)
+        require_all_said(
+            wanted.remediation, catalog.load(wanted.remediation, course.contents, entry_point="verify").options, settled
+        )
         self._locks = locks.hold_targets(course.home, f"{course.service}-drill", {*hosts, *wanted.names}, "another drill")
         about = {"remediation": wanted.remediation, "names": wanted.names, "hosts": hosts, "scheduled": wanted.scheduled}
         terms = {"proof": wanted.proof, "parameters": dict(wanted.parameters), "timeout": wanted.timeout}

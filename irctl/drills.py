@@ -146,6 +146,8 @@ def _left(home: Path, marker: Path) -> bool:
         if incidents.state(home, marker.name).closed:
             marker.unlink(missing_ok=True)
         return marker.exists()
+    except EvidenceError:  # of the one whose journal is broken; the others go on
+        return True
     finally:
         locks.release([held])
 
@@ -161,13 +163,16 @@ def worth_a_try(home: Path, incident: str) -> bool:
 
 def reminders(home: Path) -> list[str]:
     """A sentence for each drill that was cut short."""
-    found = [find(home, incident) for incident in unfinished(home)]
-    return [_reminder(drill) for drill in found]
+    return [_reminder(home, incident) for incident in unfinished(home)]
 
 
-def _reminder(drill: Drill) -> str:
-    what = f"drill {drill.incident} ({drill.remediation} on {', '.join(drill.hosts)})"
-    return f"{what} was cut short and its fault may still be there: irctl drill restore {drill.incident}"
+def _reminder(home: Path, incident: str) -> str:
+    try:
+        drill = find(home, incident)
+    except EvidenceError as error:
+        return f"drill {incident} was cut short, its fault may still be there, and it cannot be restored: {error}"
+    what = f"drill {incident} ({drill.remediation} on {', '.join(drill.hosts)})"
+    return f"{what} was cut short and its fault may still be there: irctl drill restore {incident}"
 
 
 def _marker(home: Path, incident: str) -> Path:

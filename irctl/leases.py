@@ -18,6 +18,7 @@ from typing import Any
 from irctl import evidence, journal, moments, runs
 from irctl.errors import EvidenceError, Invalid, Refused
 from irctl.evidence import RUN_ID
+from irctl.folders import make_folder
 from irctl.moments import Moment
 
 BALLAST = 2 << 20  # bytes kept back, so that the end of a lease can be recorded on a full disk
@@ -62,7 +63,7 @@ def arm(home: Path, lease: Lease) -> None:
     """Write a lease down, before its change is made. Raises Refused or EvidenceError, and then nothing may be changed."""
     require_keeper(home)
     try:
-        _folder(home).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(_folder(home))
         keep_back(home, lease.run)
         _write(home, lease)
     except OSError as error:
@@ -162,7 +163,7 @@ def reminders(home: Path) -> list[str]:
 def beat(home: Path, every: int) -> None:
     """Note that what ends leases is at work, that it looks every so many seconds, and how long this boot has lasted."""
     now = moments.now()
-    _folder(home).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(_folder(home))
     known = {**uptimes(home), now.boot: now.uptime}
     kept = dict(list(known.items())[-50:])
     evidence.write(_folder(home) / "beat", json.dumps({"at": asdict(now), "every": every, "uptimes": kept}).encode())
@@ -242,15 +243,16 @@ def _read(path: Path) -> Lease | str:
         found.pop("schema")
         tried = Moment(**found["tried"]) if found["tried"] else None
         return Lease(**{**found, "hosts": tuple(found["hosts"]), "armed": Moment(**found["armed"]), "tried": tried})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{path} is not a lease: {' '.join(str(error).split())[:120]}"
 
 
 def _beat(home: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((_folder(home) / "beat").read_bytes())
+        Moment(**found["at"]), int(found["every"]), dict(found["uptimes"])
         return found
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,40 @@ def end(settings: Settings, lease: Lease, show: Callable[[str, Any], None], *, f
         if lease.run not in {one.run for one in leases.listed(home)}:
             return ""
         leases.give_back(home, lease.run)
-        how = _undo(settings, lease, show, force, urgent)
+        try:
+            how = _undo(settings, lease, show, force, urgent)
+        except (IrctlError, OSError) as error:
+            _goes_on(home, lease, error, urgent)
+            raise
         leases.ended(home, lease, how)
         return how
+    finally:
+        locks.release([held])
+
+
+def _goes_on(home: Path, lease: Lease, error: Exception, urgent: bool) -> None:
+    """It could not be ended: keep space back for the next time, and where its time was up, write that down. Raises IrctlError."""
+    with suppress(OSError):
+        leases.keep_back(home, lease.run)
+    if urgent:
+        try:
+            leases.failed(home, leases.find(home, lease.run), _short(error))
+        except IrctlError as lost:
+            raise IrctlError(f"{_short(error)}; {lost}") from None
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+@contextmanager
+def _alone(home: Path, lease: Lease) -> Iterator[Lease]:
+    """The lease as it is now, while nobody else ends it. Raises Busy, and Invalid where it has ended meanwhile."""
+    held = locks.hold(_lock(home, lease))
+    if held is None:
+        raise Busy(f"the lease of {lease.run} is being ended just now; look again: irctl leases")
+    try:
+        yield leases.find(home, lease.run)
     finally:
         locks.release([held])
 
@@ -109,18 +140,14 @@ def _lock(home: Path, lease: Lease) -> Path:
 def extend(settings: Settings, lease: Lease, seconds: int, show: Callable[[str, Any], None]) -> Lease:
     """Let it end this many seconds from now: on the hosts first, then here. Raises IrctlError, and then it is as it was."""
     home = settings.home_path
-    held = locks.hold(_lock(home, lease))
-    if held is None or _runs_still(home, lease):
-        locks.release([held] if held is not None else [])
-        raise Busy(f"the lease of {lease.run} is being begun or ended just now; look again: irctl leases")
-    try:
-        whole = leases.extended(home, lease, seconds)
-        if hosts := _reach(home, lease, leases.HOST, leases.KERNEL):
-            _require_as_sealed(runs.Folder(home, lease.run))
-            _extend_there(_there(settings, lease), lease, hosts, seconds, show)
-        return leases.extend(home, lease, whole)
-    finally:
-        locks.release([held])
+    with _alone(home, lease) as now:
+        if _runs_still(home, now):
+            raise Busy(f"the lease of {now.run} is being begun just now; look again: irctl leases")
+        whole = leases.extended(home, now, seconds)
+        if hosts := _reach(home, now, leases.HOST, leases.KERNEL):
+            _require_as_sealed(runs.Folder(home, now.run))
+            _extend_there(_there(settings, now), now, hosts, seconds, show)
+        return leases.extend(home, now, whole)
 
 
 def _reach(home: Path, lease: Lease, *kinds: str) -> tuple[str, ...]:
@@ -144,13 +171,14 @@ def _on_hosts(settings: Settings, lease: Lease, hosts: tuple[str, ...], show: Ca
 def give_up(settings: Settings, lease: Lease, reason: str, show: Callable[[str, Any], None]) -> str:
     """Leave things as they are, for this reason; say where the host would try on, '' for nowhere. Raises IrctlError."""
     home, said = settings.home_path, ""
-    if hosts := _reach(home, lease, leases.HOST):
-        try:
-            done = _on_hosts(_there(settings, lease), lease, hosts, show, entry_point="disarm", urgent=True)
-            said = "" if done.outcome in GOOD else _why(done)
-        except IrctlError as error:
-            said = str(error)
-    leases.ended(home, lease, f"given up by {settings.operator}: {reason}")
+    with _alone(home, lease) as now:
+        if hosts := _reach(home, now, leases.HOST):
+            try:
+                done = _on_hosts(_there(settings, now), now, hosts, show, entry_point="disarm", urgent=True)
+                said = "" if done.outcome in GOOD else _why(done)
+            except IrctlError as error:
+                said = str(error)
+        leases.ended(home, now, f"given up by {settings.operator}: {reason}")
     return said
 
 
@@ -178,26 +206,32 @@ def _home_elsewhere(settings: Settings, wanted: Order) -> Iterator[Settings]:
 def run_due(settings: Settings, every: int | None, show: Callable[[str, Any], None]) -> list[str]:
     """End every lease that is over; return a sentence for each, beginning with 'ended' or 'FAILED'. A timer gives `every`."""
     home = settings.home_path
-    said = []
+    said = [_beat(home, every)]
+    now, uptimes = moments.now(), leases.uptimes(home)
+    for lease in leases.listed(home):
+        if lease.due(now, uptimes) and not _runs_still(home, lease):
+            said += [_try(settings, lease, show), _beat(home, every)]  # an end may take long
+    return [sentence for sentence in dict.fromkeys(said) if sentence]
+
+
+def _beat(home: Path, every: int | None) -> str:
+    """Note that a timer is at work; what is wrong where that cannot be done."""
     try:
         if every:
             leases.beat(home, every)
     except OSError as error:
-        said.append(f"FAILED: {home} cannot be written: {error.strerror}")
-    now, uptimes = moments.now(), leases.uptimes(home)
-    for lease in leases.listed(home):
-        if lease.due(now, uptimes) and not _runs_still(home, lease):
-            said.append(_try(settings, lease, show))
-    return [sentence for sentence in said if sentence]
+        return f"FAILED: {home} cannot be written: {error.strerror}"
+    return ""
 
 
 def _runs_still(home: Path, lease: Lease) -> bool:
     """Whether the run that the lease is of is under way: it holds its own target."""
-    held = locks.hold(runs.Folder(home, lease.run).marker) if runs.Folder(home, lease.run).marker.exists() else -1
-    if held is None:
-        return True
-    locks.release([held] if held >= 0 else [])
-    return False
+    try:
+        held = locks.hold(runs.Folder(home, lease.run).marker, make=False)
+    except FileNotFoundError:
+        return False
+    locks.release([held] if held is not None else [])
+    return held is None
 
 
 def _try(settings: Settings, lease: Lease, show: Callable[[str, Any], None]) -> str:
@@ -206,9 +240,4 @@ def _try(settings: Settings, lease: Lease, show: Callable[[str, Any], None]) -> 
         how = end(settings, lease, show)
         return f"ended: {what} ({lease.run}): {how}" if how else ""
     except (IrctlError, OSError) as error:
-        why = " ".join(str(error).split())[:300]
-    try:
-        leases.failed(settings.home_path, lease, why)
-    except IrctlError as lost:
-        why += f"; {lost}"
-    return f"FAILED: {what} could not be ended ({lease.run}): {why}"
+        return f"FAILED: {what} could not be ended ({lease.run}): {_short(error)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from irctl import catalog, drills, incidents, options, render
-from irctl.commands import Group, drill_report, drill_schedule, remind, settings_of, wants_json
+from irctl.commands import Group, drill_report, drill_schedule, quiet, remind, settings_of, wants_json
 from irctl.config import Settings
 from irctl.drills import Drill, Due
 from irctl.errors import DONE, FAILED, Busy, Invalid, IrctlError, worst
@@ -92,6 +92,7 @@ class _Session:
     def hold(self, name: str, hosts: tuple[str, ...], given: dict[str, Any]) -> None:
         """Hold one, or note why not. Raises IrctlError where it is the only one, or would be the same for all the others."""
         from irctl import drilling
+        from irctl.drill_steps import Interrupted
 
         why = self._stopped or (drilling.obstacle(name, self._settings.contents) if self._everything else "")
         if why:
@@ -108,6 +109,7 @@ class _Session:
                 raise
             self._lacking[name] = str(error)
             self._codes.append(error.exit_code)
+            self._stopped = str(error) if isinstance(error, Interrupted) else ""
 
     def _carry_out(self, wanted: Wish) -> Held:
         from irctl import drilling
@@ -212,23 +214,32 @@ def restore(ctx: click.Context, incident: str | None) -> int:
 
     The timer that ends leases does this too, once a minute.
     """
-    from irctl import drill_restore
-
     settings = settings_of(ctx)
     home = settings.home_path
     wanted = [incidents.find(home, incident)] if incident else drills.unfinished(home)
-    done = [drill_restore.restore(one, settings, _quiet) for one in wanted]
+    done, failed = _restored(wanted, settings)
+    if failed and not done:
+        raise next(iter(failed.values()))
     said = [f"restored: {one.remediation} on {', '.join(one.hosts)} ({one.incident}): {one.verdict}" for one in done]
-    code = FAILED if any(one.verdict == drills.WORSE for one in done) else DONE
+    for one, error in failed.items():
+        click.echo(f"error: {one} was not restored: {error}", err=True)
+    code = worst([DONE] + [error.exit_code for error in failed.values()] + [FAILED for one in done if one.verdict == drills.WORSE])
     about = {"schema": "irctl/drill/1", "exit_code": code, "drills": [asdict(one) for one in done], "not_drilled": []}
     render.said("\n".join(said) or "no drill was cut short", about, as_json=wants_json(ctx))
     return code
 
 
-def _quiet(what: str, about: Any) -> None:
-    """What happens within is in the records of the runs; only what was said aloud is passed on."""
-    if what == "said":
-        click.echo(f"warning: {about}", err=True)
+def _restored(wanted: list[str], settings: Settings) -> tuple[list[Drill], dict[str, IrctlError]]:
+    """Restore each, whatever becomes of the others; what was done, and what went wrong."""
+    from irctl import drill_restore
+
+    done, failed = list[Drill](), dict[str, IrctlError]()
+    for one in wanted:
+        try:
+            done.append(drill_restore.restore(one, settings, quiet))
+        except IrctlError as error:
+            failed[one] = error
+    return done, failed
 
 
 for one in (drill_schedule.command, drill_schedule.run_due, drill_report.command):

@@ -10,7 +10,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl import catalog, options, render
-from irctl.commands import Command, settings_of, wants_json
+from irctl.commands import Command, quiet, settings_of, wants_json
 from irctl.errors import DONE, Invalid
 
 if TYPE_CHECKING:
@@ -77,8 +77,10 @@ def command(ctx: click.Context, /, names: tuple[str, ...], hosts: tuple[str, ...
     wanted = drill_schedule.wanted(
         settings, dict.fromkeys(names), tuple(dict.fromkeys(hosts)), given["at"], given["missed"], given["every"] or 0
     )
-    drill_schedule.require_marked(settings, wanted)
-    return _carry_out(ctx, wanted, check=given["check"])
+    wanted, lacking = drill_schedule.holdable(settings, wanted, everything=everything)
+    for why in lacking.values():
+        click.echo(f"warning: not scheduled: {why}", err=True)
+    return _carry_out(ctx, wanted, check=given["check"]) if wanted else _say(ctx, [], "unchanged")
 
 
 def _there(ctx: click.Context, there: list[Schedule], names: tuple[str, ...], hosts: tuple[str, ...]) -> list[Schedule]:
@@ -93,7 +95,7 @@ def _there(ctx: click.Context, there: list[Schedule], names: tuple[str, ...], ho
 def _carry_out(ctx: click.Context, schedules: list[Schedule], *, remove: bool = False, check: bool = False) -> int:
     from irctl import drill_schedule
 
-    order, done = drill_schedule.install(settings_of(ctx), schedules, _quiet, remove=remove, check=check)
+    order, done = drill_schedule.install(settings_of(ctx), schedules, quiet, remove=remove, check=check)
     if done.exit_code != DONE:
         render.run(order, done, as_json=wants_json(ctx))
         return done.exit_code
@@ -138,9 +140,3 @@ def run_due(ctx: click.Context, name: str, hosts: tuple[str, ...], days: int, mi
         render.said(f"nothing is due: {name} was drilled on {last}", nothing, as_json=wants_json(ctx))
         return DONE
     return ctx.invoke(drill.run, names=(name,), hosts=hosts, everything=False, if_due=False, scheduled=True)
-
-
-def _quiet(what: str, about: Any) -> None:
-    """What happens within is in the record of the run; only what was said aloud is passed on."""
-    if what == "said":
-        click.echo(f"warning: {about}", err=True)

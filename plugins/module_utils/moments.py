@@ -29,7 +29,8 @@ def now() -> Moment:
 
 
 def elapsed(start: Moment, end: Moment, uptimes: Mapping[str, float]) -> float:
-    """Seconds from start to end. `uptimes` says how long each boot since start was seen to last.
+    """Seconds from start to end. `uptimes` says how long each boot was seen to last, in the order in which they came; where that
+    of the start is not among them, all came after it.
 
     Within one boot the clock is not asked. Across a reboot the clock may have been stepped either way: what was seen to pass is
     the least, and where the clock says more, it is believed: what must end is rather ended too early.
@@ -37,7 +38,9 @@ def elapsed(start: Moment, end: Moment, uptimes: Mapping[str, float]) -> float:
     if start.boot == end.boot:
         return end.uptime - start.uptime
     seen = max(uptimes.get(start.boot, 0.0) - start.uptime, 0.0) + end.uptime
-    seen += sum(uptime for boot, uptime in uptimes.items() if boot not in (start.boot, end.boot))
+    boots = list(uptimes)
+    since = boots[boots.index(start.boot) + 1 :] if start.boot in uptimes else boots
+    seen += sum(uptimes[boot] for boot in since if boot != end.boot)
     return max(seen, end.utc - start.utc)
 
 

@@ -172,6 +172,7 @@ def test_what_cannot_be_drilled_is_refused_by_day_and_nothing_is_installed(cron:
     for words, code, said in (
         (("db-connections", "--host", "prod1"), REFUSED, "irctl_drills: allowed"),
         (("db-connections", "--host", "nosuch"), UNREACHABLE, "not in the inventory"),
+        (("renew-certificate", "--host", "lab"), REFUSED, "the inventory does not say renew_certificate_name for lab"),
         (("nosuch", "--host", "lab"), INVALID, "nosuch"),
         (("db-connections",), INVALID, "--host: it must be given"),
         (("--host", "lab"), INVALID, "NAME: it must be given, or --all"),
@@ -182,6 +183,15 @@ def test_what_cannot_be_drilled_is_refused_by_day_and_nothing_is_installed(cron:
         done = marked("drill", "schedule", *words)
         assert (done.code, crontab()) == (code, before), words
         assert said in done.err, words
+
+
+@needs_cron
+def test_of_all_what_the_inventory_does_not_say_enough_for_is_left_out_and_named(cron: None, marked: Irctl) -> None:
+    done = marked("drill", "schedule", "--all", "--host", "lab", "--check", "--json")
+    assert done.code == 0, done.err
+    assert {"db-connections"} <= {row["remediation"] for row in done.json["schedules"]}
+    assert "renew-certificate" not in {row["remediation"] for row in done.json["schedules"]}
+    assert "warning: not scheduled: renew-certificate cannot be drilled: the inventory does not say" in done.err
 
 
 @needs_cron

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from irctl.errors import EVIDENCE, FAILED, INVALID, REFUSED
+from irctl import config, leases, leasing, locks
+from irctl.errors import BUSY, EVIDENCE, FAILED, INVALID, REFUSED, Invalid
 from tests.conftest import Done
 from tests.integration.conftest import Collection, needs_cron
 
@@ -260,6 +261,33 @@ def test_a_lease_that_cannot_be_ended_is_given_up_with_a_reason_or_forced(switch
     assert "change 4711" in (switch.irctl.home / "journal.jsonl").read_text()
 
 
+def test_while_somebody_ends_it_a_lease_is_neither_extended_nor_given_up(switch: Switch) -> None:
+    """What was read before the other's end would be written back, and the lease be on again."""
+    run = switch.on("--for", "1m").json["run"]
+    switch.file.write_text("somebody else's\n")
+    switch.pass_time(60)
+    switch.tick()
+    [before] = [path.read_bytes() for path in switch.files()]
+    held = locks.hold(switch.irctl.home / "locks" / f"lease-{run}")
+    assert held is not None
+    for words in (("extend", run, "--for", "10m"), ("close", run, "made permanent")):
+        refused = switch.irctl("leases", *words)
+        assert (refused.code, "being ended just now" in refused.err) == (BUSY, True), refused.err
+    assert [path.read_bytes() for path in switch.files()] == [before]
+    locks.release([held])
+    assert switch.irctl("leases", "close", run, "made permanent").code == 0
+
+
+def test_a_lease_that_ended_while_its_extension_waited_stays_ended(switch: Switch) -> None:
+    run = switch.on("--for", "1m").json["run"]
+    settings = config.load({"home": str(switch.irctl.home)}, {})
+    lease = leases.find(switch.irctl.home, run)
+    assert switch.irctl("leases", "end", run).code == 0
+    with pytest.raises(Invalid, match="no lease of"):
+        leasing.extend(settings, lease, 600, lambda what, about: None)
+    assert (switch.leases(), switch.state) == ([], "off")
+
+
 def test_it_is_extended_from_now_and_never_beyond_its_limit(switch: Switch) -> None:
     run = switch.on("--for", "1m").json["run"]
     assert switch.irctl("leases", "extend", run[-6:], "--for", "30m").code == 0
@@ -337,6 +365,8 @@ def test_while_everything_is_stopped_no_change_is_made_and_a_lease_still_ends(sw
         refused = switch.irctl(*words)
         assert refused.code == REFUSED
         assert "the storage is being moved. To allow them again: irctl resume" in refused.err
+    assert switch.irctl("leases", "end", switch.leases()[0]["run"]).code == REFUSED
+    assert list((switch.irctl.home / "leases").glob("*.ballast")), "space for its end is still kept back"
     assert switch.irctl("remediate", "switch", "--host", "there", "--check").code == 0
     switch.pass_time(60)
     switch.tick()

@@ -174,6 +174,11 @@ def test_an_earlier_report_is_written_over_and_nothing_else(tmp_path: Path) -> N
         drill_report.write(path, text)
     assert path.read_text() == "somebody else's\n"
     drill_report.write(path, text, force=True)
+    beside = tmp_path / f"{path.name}.new"
+    beside.write_text("mine")
+    with pytest.raises(Refused, match="is in the way"):
+        drill_report.write(path, text, force=True)
+    assert beside.read_text() == "mine"
     assert path.read_text() == text
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from irctl import drills, incidents, locks
+from irctl import config, drill_restore, drills, incidents, locks
+from irctl.commands import drill as command
 from irctl.content import OURS
-from irctl.drill_steps import answers, reasons
+from irctl.drill_steps import Course, Wish, answers, reasons
 from irctl.drills import Due
-from irctl.errors import DONE, FAILED, INDETERMINATE, Invalid, worst
+from irctl.errors import DONE, FAILED, INDETERMINATE, EvidenceError, Invalid, worst
 from irctl.flow import Outcome
 from irctl.results import Host
 
@@ -21,7 +23,8 @@ NOW = datetime.now(UTC)
 
 def held(home: Path, verdict: str = "fixed", remediation: str = "db-connections", hosts: tuple[str, ...] = ("db1",)) -> str:
     """A drill that was held just now."""
-    about = {"remediation": remediation, "names": ["prod"], "hosts": hosts, "scheduled": False}
+    about = {"remediation": remediation, "names": ["prod"], "hosts": hosts, "scheduled": False, "proof": "health", "parameters": {}}
+    about |= {"inventory": str(home / "nowhere"), "content": "", "timeout": 60}
     incident = incidents.open_drill(home, "ana", f"Drill: {remediation}", about, profile="linguamate")
     if verdict:
         said: dict[str, Any] = {"event": "drilled", "by": "ana", "verdict": verdict, "detect": 1.5, "mitigate": 3.0, "seconds": 9.0}
@@ -130,11 +133,61 @@ def test_only_a_drill_whose_process_is_gone_is_unfinished(tmp_path: Path) -> Non
     assert list((tmp_path / "drills").iterdir()) == []
 
 
-def test_what_could_not_be_restored_is_tried_again_after_a_pause(tmp_path: Path) -> None:
+def test_what_could_not_be_restored_is_tried_again_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     incident = held(tmp_path, verdict="")
     assert drills.worth_a_try(tmp_path, incident)
     incidents.record(tmp_path, incident, {"event": "drill-not-restored", "by": "ana", "why": "unreachable"})
     assert not drills.worth_a_try(tmp_path, incident)
+    monkeypatch.setattr(drills, "datetime", later(61))
+    assert drills.worth_a_try(tmp_path, incident)
+    incidents.record(tmp_path, incident, {"event": "drill-not-restored", "by": "ana", "why": "unreachable"})
+    assert not drills.worth_a_try(tmp_path, incident), "the second pause is longer"
+    monkeypatch.setattr(drills, "datetime", later(121))
+    assert drills.worth_a_try(tmp_path, incident)
+
+
+def later(seconds: int) -> type[datetime]:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    return Later
+
+
+def test_a_drill_whose_journal_is_broken_does_not_keep_the_others_from_being_restored(tmp_path: Path) -> None:
+    broken, sound = held(tmp_path, verdict=""), held(tmp_path, verdict="")
+    for incident in (broken, sound):
+        locks.release([drills.begin(tmp_path, incident)])
+    with (tmp_path / "incidents" / broken / "journal.jsonl").open("a") as journal:
+        journal.write("garbage\n")
+    assert drills.unfinished(tmp_path) == [broken, sound]
+    said = drills.reminders(tmp_path)
+    assert ["cannot be restored" in sentence for sentence in said] == [True, False]
+    tried = drill_restore.run_due(config.load({"home": str(tmp_path)}, {}), lambda what, about: None)
+    assert [sentence.startswith(f"FAILED: drill {incident}") for sentence, incident in zip(tried, (broken, sound), strict=True)]
+
+
+def test_of_several_drills_that_are_restored_one_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def restore(incident: str, *_: Any) -> str:
+        if incident == "first":
+            raise EvidenceError("its journal is broken")
+        return incident
+
+    monkeypatch.setattr(drill_restore, "restore", restore)
+    done, failed = command._restored(["first", "second"], config.load({}, {}))
+    assert (done, list(failed)) == (["second"], ["first"])
+
+
+def test_a_hang_up_that_nohup_has_ignored_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        course = Course(Wish("db-connections", ("lab",), "health", {}), config.load({"home": str(tmp_path)}, {}), lambda *_: None)
+        with course.kept_alive():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_a_proof_says_of_hosts() -> None:

@@ -31,6 +31,12 @@ def test_every_boot_in_between_counts() -> None:
     assert elapsed(START, after, {"a": 600.0, "b": 50.0}) == 100.0 + 50.0 + 10.0
 
 
+def test_boots_before_the_start_do_not_count() -> None:
+    after = Moment(START.utc - 2 * HOUR, 10.0, "c")
+    assert elapsed(START, after, {"long ago": 900_000.0, "a": 600.0, "b": 50.0}) == 100.0 + 50.0 + 10.0
+    assert elapsed(START, after, {"b": 50.0}) == 50.0 + 10.0, "a host begins its list with the lease"
+
+
 def test_now_goes_on_within_a_boot() -> None:
     first, second = now(), now()
     assert first.boot == second.boot
