@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import archive_evidence
-from irctl import incidents
+from irctl import evidence, incidents
 from tests.stores import S3
 
 OLD = 100 * 86400  # seconds
@@ -38,6 +38,16 @@ def incident(home: Path, *events: dict[str, Any], files: int = 3) -> str:
     for event in events:
         incidents.record(home, name, {"by": "ana", **event})
     return name
+
+
+def run_of(home: Path, name: str) -> str:
+    """A run of an incident, as the command leaves it: its sealed folder, and two lines of the incident's journal."""
+    run = f"20261121T0223{len(incidents.state(home, name).runs):02}Z-disk-cleanup-7f3a01"
+    write(home / "runs" / run / "evidence" / "h1" / "app.log", b"what was captured")
+    incidents.record(home, name, {"by": "ana", "event": "run-started", "run": run, "remediation": "disk-cleanup"})
+    manifest = evidence.seal(home / "runs" / run, run)
+    incidents.record(home, name, {"by": "ana", "event": "run-ended", "run": run, "outcome": "changed", "manifest": manifest})
+    return run
 
 
 class Archive:

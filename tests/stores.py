@@ -28,6 +28,7 @@ from werkzeug.serving import make_server
 from tests.seaweed import KEYS
 
 CHECKSUM = "x-amz-checksum-sha256"
+CODES = ("RequestTimeout", "ExpiredToken")
 ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
 
 
@@ -95,14 +96,17 @@ Hook = Callable[[Request, int], int | str | None]
 
 @dataclass
 class S3:
-    """One server. `hook` sees each request and its number before it is answered, and may refuse it by a status, or by words."""
+    """One server. `hook` sees each request and its number before it is answered, and may refuse it by a status, or by words;
+    `acted` is told of each that was carried out, before its answer goes, and may have another status go instead.
+    """
 
     url: str
     bucket: str  # with versions and Object Lock
     plain: str  # with neither
     requests: list[Request] = field(default_factory=list)
     hook: Hook | None = None
-    acted: Callable[[Request], None] | None = None  # is told of each request that was carried out, before its answer goes
+    acted: Callable[[Request], int | None] | None = None
+    region: str = ""  # where refusals say that the bucket is
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -148,14 +152,20 @@ class _Watched:
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         request = Request(environ["REQUEST_METHOD"], unquote(environ["PATH_INFO"]).lstrip("/"), query, headers, body)
         if refused := self._store.take(request):
-            code = "SlowDown" if refused.startswith("503") else "InternalError"
-            content = b"" if request.method == "HEAD" else ERROR.format(code=code, message=refused[4:]).encode()
-            start(refused, [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
-            return [content]
-        answer = self._inner(environ, start, request)
-        if self._store.acted:
-            self._store.acted(request)
+            return self._refuse(request, refused, start)
+        told: list[Any] = []
+        answer = self._inner(environ, lambda *given: told.extend(given), request)
+        if self._store.acted and (instead := self._store.acted(request)):
+            return self._refuse(request, f"{instead} Made By A Test", start)
+        start(*told)
         return answer
+
+    def _refuse(self, request: Request, why: str, start: Any) -> list[bytes]:
+        code = next((code for code in CODES if code in why), "SlowDown" if why.startswith("503") else "InternalError")
+        content = b"" if request.method == "HEAD" else ERROR.format(code=code, message=why[4:]).encode()
+        region = [("x-amz-bucket-region", self._store.region)] if self._store.region else []
+        start(why, [("Content-Type", "application/xml"), ("Content-Length", str(len(content))), *region])
+        return [content]
 
 
 def _handed_on(url: str) -> Any:

@@ -22,7 +22,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 
 SCHEMA = "irctl/archive/1"
 PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", re.ASCII)
-LONGEST_KEY = 1024 - 17  # bytes; the rest is for what changed content is told apart by
+LONGEST_KEY = 1024 - 33  # bytes; the rest is for what changed content is told apart by
 
 Entry = dict[str, Any]
 
@@ -55,6 +55,7 @@ class Kept:
     number: int = 0
     sha256: str = ""
     manifest: dict[str, Any] = field(default_factory=dict)
+    manifests: dict[int, str] = field(default_factory=dict)  # the keys of all of them by their numbers
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -81,7 +82,8 @@ class Plan:
 
     subject: Subject
     kept: Kept
-    lock: Lock
+    lock: Lock  # of what was archived earlier
+    new: Lock  # of what is not in the archive yet
     send: list[File]
     same: list[File]
     left: list[Left]
@@ -135,7 +137,7 @@ def plain(path: str) -> str:
 
 def _plain(part: str) -> str:
     content = part.encode("utf-8", "surrogateescape")
-    sound = part.isprintable() and "%" not in part and content == part.encode("utf-8", "replace")
+    sound = part.isprintable() and not {"%", "\\"} & set(part) and content == part.encode("utf-8", "replace")
     return part if sound else quote(content)
 
 
@@ -157,9 +159,9 @@ def number_of(prefix: str, name: str, key: str) -> int:
     return int(found[1]) if found else 0
 
 
-def other_key(key: str, sha256: str) -> str:
-    """Where content goes whose own key has other content already."""
-    return f"{key}~{sha256[:16]}"
+def keys_for(key: str, sha256: str) -> list[str]:
+    """Where content may go, in this order: further ones for what finds other content under the ones before."""
+    return [key, f"{key}~{sha256[:16]}", f"{key}~{sha256[:32]}"]
 
 
 def utc(seconds: float) -> str:
@@ -167,13 +169,20 @@ def utc(seconds: float) -> str:
 
 
 def wanted_lock(subject: Subject, wish: Wish, kept: Kept, now: float) -> Lock:
-    """How its objects shall be locked. Retention counts from when it was first asked for, so that a second run asks for no more."""
-    before, mode = kept.lock, wish.mode.upper()
-    hold = bool(subject.held)
-    if not wish.retain:
-        return Lock(before.mode, before.until, hold)
-    enough = kept.manifest.get("retain", 0) >= wish.retain and before.mode in (mode, "COMPLIANCE")
-    return Lock(before.mode, before.until, hold) if enough else Lock(mode, utc(now + wish.retain), hold)
+    """How what was archived earlier shall be locked: never less than it is. Retention counts from when it was first asked for, so
+    that a second run asks for no more; one that has ended is not asked for again.
+    """
+    before, hold = kept.lock, bool(subject.held)
+    ended = before.until <= utc(now)  # or there never was one
+    stays = Lock(hold=hold) if ended else Lock(before.mode, before.until, hold)
+    mode = "COMPLIANCE" if stays.mode == "COMPLIANCE" else wish.mode.upper()
+    enough = kept.manifest.get("retain", 0) >= wish.retain and (ended or before.mode == mode)
+    return stays if enough or not wish.retain else Lock(mode, max(stays.until, utc(now + wish.retain)), hold)
+
+
+def lock_of_new(lock: Lock, wish: Wish, now: float) -> Lock:
+    """How what is not in the archive yet shall be locked: its retention counts from now."""
+    return Lock(lock.mode or wish.mode.upper(), max(lock.until, utc(now + wish.retain)), lock.hold) if wish.retain else lock
 
 
 def plan(subject: Subject, found: Found, kept: Kept, wish: Wish, now: float) -> Plan:
@@ -188,7 +197,7 @@ def plan(subject: Subject, found: Found, kept: Kept, wish: Wish, now: float) -> 
         (same if known and not goes else send).append(file)
     lock = wanted_lock(subject, wish, kept, now)
     relock = bool(kept.manifest) and not kept.lock.covers(lock)
-    return Plan(subject, kept, lock, send, same, found.left, now, relock)
+    return Plan(subject, kept, lock, lock_of_new(lock, wish, now), send, same, found.left, now, relock)
 
 
 def missing(one: Plan, older: int) -> list[str]:

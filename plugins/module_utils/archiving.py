@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from ansible_collections.irctl.runbooks.plugins.module_utils import archive, incident_journal, object_store, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import Kept, Plan, Sent, Subject, Wish
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
-from ansible_collections.irctl.runbooks.plugins.module_utils.incident_journal import JOURNAL, RECORD, Broken, Standing
+from ansible_collections.irctl.runbooks.plugins.module_utils.incident_journal import JOURNAL, MANIFEST, RECORD, Broken, Standing
 from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import AlreadyThere, CutShort, Store, Stored, Sum
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left, Reading
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
@@ -62,9 +63,23 @@ def subjects(home: str, older: int, now: float) -> tuple[list[Subject], list[Lef
         except (Broken, OSError) as error:
             aside.append(Left(name, error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)))
             continue
-        if standing.closed is not None and standing.closed < now - older:
+        if standing.closed is None or standing.closed >= now - older:
+            continue
+        if standing.last_run > _packed(os.path.join(root, name)):
+            aside.append(Left(name, f"the records of its runs are not in it; run: irctl incident pack {name}"))
+        else:
             found.append(Subject(f"incidents/{name}", os.path.join(root, name), standing.held, frozenset(RECORD)))
     return found, aside
+
+
+def _packed(root: str) -> int:
+    """Up to which line of its journal an incident is packed, with all of its runs until then; 0 where it is not."""
+    try:
+        with trees.reading(root, MANIFEST) as one:
+            about = json.loads(b"".join(one.pieces(trees.PIECE)))
+        return int(about["journal"]["seq"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0
 
 
 def standing_of(root: str) -> Standing:
@@ -112,8 +127,8 @@ def files_of(subject: Subject, before: float | None) -> Found:
     if subject.stays:
         return found
     homes = {file.path.removesuffix(JOURNAL) for file in trees.walk(subject.root).files if file.path.rpartition("/")[2] == JOURNAL}
-    inside = [file for file in found.files if file.path.startswith(tuple(homes))] if homes else []
-    left = [Left(file.path, "of an irctl home") for file in inside]
+    inside = {file for file in found.files if file.path.startswith(tuple(homes))} if homes else set()
+    left = [Left(file.path, "of an irctl home") for file in found.files if file in inside]
     return Found([file for file in found.files if file not in inside], found.left + left)
 
 
@@ -125,6 +140,7 @@ def kept(store: Store, prefix: str, name: str) -> Kept:
     found = Kept({stored.key: stored for stored in store.listed(f"{prefix}/files/{name}/")})
     manifests = {archive.number_of(prefix, name, stored.key): stored for stored in store.listed(f"{prefix}/manifests/{name}/")}
     manifests.pop(0, None)
+    found.manifests = {number: stored.key for number, stored in manifests.items()}
     if manifests:
         found.number = max(manifests)
         key = manifests[found.number].key
@@ -134,16 +150,33 @@ def kept(store: Store, prefix: str, name: str) -> Kept:
     return found
 
 
-def prove(store: Store, plan_kept: Kept) -> list[str]:
-    """Ask the store for the checksum of every object of a manifest; return the paths of those that are not as it says."""
+def known_keys(store: Store, kept: Kept) -> set[str]:
+    """The keys of a name's manifests, and of all that any of them tells of and is there: what has other content by now as well."""
+    found = set(kept.manifests.values())
+    for number, key in kept.manifests.items():
+        told = archive.parsed(store.read(key), key, kept.manifest["name"], number)
+        found |= {entry["key"] for entry in told["files"]} & set(kept.objects)
+    return found
+
+
+def prove(store: Store, kept: Kept) -> list[str]:
+    """Ask the store for the checksum of every object of a manifest, and for the lock of what earlier ones tell of and of those;
+    return the paths of what is not as the manifest says, of what is not in it the key.
+    """
 
     def sound(entry: archive.Entry) -> bool:
         stored = store.holds(entry["key"], archive.wanted_of(entry), believed=entry.get("believed", False))
-        return stored is not None and stored.lock.covers(plan_kept.lock)
+        return stored is not None and stored.lock.covers(kept.lock)
 
-    entries = plan_kept.manifest.get("files", [])
+    def locked(key: str) -> bool:
+        stored = store.look(key)
+        return stored is not None and stored.lock.covers(kept.lock)
+
+    entries = kept.manifest.get("files", [])
+    more = sorted(known_keys(store, kept) - {entry["key"] for entry in entries})
     with ThreadPoolExecutor(AT_ONCE) as crew:
-        return [entry["path"] for entry, good in zip(entries, crew.map(sound, entries), strict=True) if not good]
+        bad = [entry["path"] for entry, good in zip(entries, crew.map(sound, entries), strict=True) if not good]
+        return bad + [key for key, good in zip(more, crew.map(locked, more), strict=True) if not good]
 
 
 # Sending
@@ -156,6 +189,7 @@ class Sending:
         self._store, self._plan, self._wish = store, one, wish
         self._root, self._name = one.subject.root, one.subject.name
         self.done = Done(left=list(one.left))
+        self._known = {entry["key"] for entry in one.kept.entries.values()}
         self._streams = True
         self._believed = True
 
@@ -201,8 +235,8 @@ class Sending:
                 with trees.reading(self._root, file.path) as one:
                     try:
                         key, found, stored, new = self._send_open(one)
-                    except CutShort:
-                        note = "cut short while it was read"
+                    except CutShort as error:
+                        note = str(error) or "cut short while it was read"
                         continue
                     note, sound = one.meanwhile(found.bytes)
                     if sound:
@@ -221,7 +255,7 @@ class Sending:
             return self._send_large(one, key)
         content = b"".join(one.pieces(SMALL))
         found = object_store.sum_of(content)
-        stored, new = self._place(key, found, lambda free: self._store.put(free, content, found, self._plan.lock))
+        stored, new = self._place(key, found, lambda free: self._store.put(free, content, found, self._plan.new))
         return stored.key, found, stored, new
 
     def _send_large(self, one: Reading, key: str) -> tuple[str, Sum, Stored, bool]:
@@ -238,15 +272,16 @@ class Sending:
 
         def again(free: str) -> None:
             one.rewind()
+            self._store.forget_parts(free)
             if self._stream(one, free).sha256 != found.sha256:
-                raise Failure(f"{printable(one.file.path)} was written to while it was sent.")
+                raise CutShort("written to while it was sent")
 
         stored, new = self._place(key, found, again)
         return stored.key, found, stored, new
 
     def _stream(self, one: Reading, key: str) -> Sum:
         """Send a file as it is read: whole where it is not too large for that and the store can, else in parts."""
-        size, lock = one.file.bytes, self._plan.lock
+        size, lock = one.file.bytes, self._plan.new
         if not self._streams or size > WHOLE:
             return self._store.upload(key, one.pieces(object_store.part_size(size)), lock)
         for attempt in range(1, STREAMS + 1):
@@ -266,7 +301,7 @@ class Sending:
 
     def _place(self, key: str, found: Sum, put: Callable[[str], None]) -> tuple[Stored, bool]:
         """See that the store holds this content, under its key or, where that has other content, under another; never over it."""
-        for free in (key, archive.other_key(key, found.sha256)):
+        for free in archive.keys_for(key, found.sha256):
             try:
                 if free not in self._plan.kept.objects:
                     put(free)
@@ -279,20 +314,20 @@ class Sending:
 
     def _proved(self, key: str, found: Sum) -> Stored:
         """Read back what the store holds, and lock it where it is not locked as it should be. Raises Failure."""
+        lock = self._plan.lock if key in self._known else self._plan.new
         for _ in range(2):
             stored = self._store.holds(key, found, believed=self._believed)
             if stored is None:
                 raise Failure(f"The store does not hold what was sent as {printable(key, 200)}: its checksum is another.")
             self._plan.kept.objects[key] = stored
-            if stored.lock.covers(self._plan.lock):
+            if stored.lock.covers(lock):
                 return stored
-            self._store.keep(key, self._plan.lock)
+            self._store.keep(key, lock)
         raise Failure(f"The store does not lock {printable(key, 200)} as it was told.")
 
     def _lock_again(self) -> None:
-        """Lock what was archived earlier; what was sent now is locked."""
-        now = {sent.key for sent in self.done.sent}
-        keys = [entry["key"] for entry in self._plan.kept.manifest["files"] if entry["key"] not in now]
+        """Lock what was archived earlier, and what told of it; what was sent now is locked."""
+        keys = sorted(known_keys(self._store, self._plan.kept) - {sent.key for sent in self.done.sent})
         with ThreadPoolExecutor(AT_ONCE) as crew:
             list(crew.map(lambda key: self._store.keep(key, self._plan.lock), keys))
         self.done.locked = len(keys)
@@ -303,9 +338,10 @@ class Sending:
         found = object_store.sum_of(content)
         key = archive.manifest_key(self._wish.prefix, self._name, self._plan.kept.number + 1)
         try:
-            self._store.put(key, content, found, self._plan.lock)
+            self._store.put(key, content, found, self._plan.new)
         except AlreadyThere:
-            raise Failure(f"Somebody else has archived {self._name} at the same time; run this again.") from None
+            if self._store.read(key) != content:  # else it is this one, and only the answer was lost
+                raise Failure(f"Somebody else has archived {self._name} at the same time; run this again.") from None
         self._proved(key, found)
         if self._store.read(key) != content:
             raise Failure(f"The store does not hold what was sent as {key}.")

@@ -63,7 +63,17 @@ def identity(params: Mapping[str, Any]) -> tuple[Any, str, str | None]:
         region = params["region"] or session.get_config_variable("region")
     if found is None:
         raise Failure("No AWS credentials were found. Set aws_profile, and aws_credentials_file where it is not the usual one.")
+    frozen(found)  # so that a role or a single sign-on is asked now
     return found, region or "", _endpoint(params["endpoint"])
+
+
+def frozen(credentials: Any) -> Any:
+    """Credentials as they are now, asked for or renewed where that is due. Raises Failure or Unreachable."""
+    with said("the credentials"):
+        try:
+            return credentials.get_frozen_credentials()
+        except RuntimeError as error:  # what was renewed has expired as well
+            raise Failure(f"The AWS credentials cannot be renewed: {inert(error)}") from None
 
 
 def _session(session: Any, params: Mapping[str, Any]) -> Any:

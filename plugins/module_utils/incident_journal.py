@@ -10,7 +10,8 @@ from datetime import datetime
 
 NAME = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
 JOURNAL = "journal.jsonl"
-RECORD = {JOURNAL, "manifest.json", "manifest.json.sig", "manifest.json.tsr"}  # what stays here when the evidence goes
+MANIFEST = "manifest.json"
+RECORD = {JOURNAL, MANIFEST, "manifest.json.sig", "manifest.json.tsr"}  # what stays here when the evidence goes
 FIRST = "0" * 64
 
 
@@ -20,15 +21,18 @@ class Broken(ValueError):
 
 @dataclass(frozen=True)
 class Standing:
-    """How an incident stands. `closed` is in seconds since 1970, None while it is open; `held` is the reason, '' for none."""
+    """How an incident stands. `closed` is in seconds since 1970, None while it is open; `held` is the reason, '' for none;
+    `last_run` is the last line that tells of a run, 0 where there was none.
+    """
 
     closed: float | None = None
     held: str = ""
+    last_run: int = 0
 
 
 def standing(content: bytes) -> Standing:
     """Fold the lines of a journal. A last line without its end was never told to anybody. Raises Broken with the line's number."""
-    closed, held, previous = None, "", FIRST
+    closed, held, last_run, previous = None, "", 0, FIRST
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         entry = _entry(line, number, previous)
         previous = hashlib.sha256(line).hexdigest()
@@ -37,11 +41,13 @@ def standing(content: bytes) -> Standing:
             raise Broken(f"its journal makes no sense at line {number}")
         if event in ("closed", "reopened"):
             closed = _seconds(entry, number) if event == "closed" else None
+        elif event in ("run-started", "run-ended"):
+            last_run = number
         elif event in ("held", "released"):
             held = (str(entry.get("reason") or "") or "no reason given") if event == "held" else ""
     if previous == FIRST:
         raise Broken("its journal is empty")
-    return Standing(closed, held)
+    return Standing(closed, held, last_run)
 
 
 def _entry(line: bytes, number: int, previous: str) -> dict[str, object]:

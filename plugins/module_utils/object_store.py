@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
@@ -18,12 +18,15 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import aws, s3_requ
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.http_connection import PIECE, Content
 from ansible_collections.irctl.runbooks.plugins.module_utils.s3_requests import EMPTY, Answer, Bucket, Query, elements, text_of
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 PART = 8 << 20  # bytes of a part of a large object
 MOST_PARTS = 10_000
 LARGEST = 5 << 40  # bytes of an object
+LARGEST_READ = 2 << 30  # bytes of one that is read into memory: a manifest of some millions of files
 DOWNLOADS = 3  # tries of one that breaks off
 AT_ONCE = 4  # parts under way
+UNTOLD = -1  # bytes of what comes in chunks
 TOLD = {"x-amz-checksum-mode": "ENABLED"}
 XML = {"content-type": "application/xml"}
 Headers = Mapping[str, str]
@@ -126,6 +129,18 @@ def instant(text: str) -> str:
     return ""
 
 
+class _Limited:
+    """What comes of an object that is read into memory."""
+
+    def __init__(self, key: str) -> None:
+        self._key, self.content = key, bytearray()
+
+    def take(self, piece: bytes) -> None:
+        self.content += piece
+        if len(self.content) > LARGEST_READ:
+            raise Failure(f"{printable(self._key, 200)} has more than {LARGEST_READ} bytes, which is too much to be read at once.")
+
+
 class _Hashing:
     """The sha256 of pieces, and their md5 where that is wanted; of large ones each is taken in a thread of its own meanwhile."""
 
@@ -133,8 +148,10 @@ class _Hashing:
         self._digests = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
         self._crew: ThreadPoolExecutor | None = None
         self._under_way: list[Future[None]] = []
+        self.bytes = 0
 
     def take(self, piece: Content) -> None:
+        self.bytes += len(piece)
         self._wait()
         if len(piece) < PIECE // 4:
             for digest in self._digests:
@@ -199,14 +216,16 @@ class Store:
     def require(self) -> None:
         """Raises Failure where there is no such bucket, or it is not ours to look at."""
         found = self._asked.ask("HEAD")
+        region = found.headers.get("x-amz-bucket-region", "")
+        elsewhere = found.status in (301, 307) or (found.status == 400 and region not in ("", self._asked.region))
+        if found.status in (400, 403):  # the answer to a HEAD has no body, so that it does not say why
+            found = self._asked.ask("GET", query=[("list-type", "2"), ("max-keys", "0")])
         if found.status == 404:
             raise Failure(
                 f"There is no bucket {self.bucket}; make it, with versioning and Object Lock, before evidence goes there."
             )
-        if found.status in (301, 307):
-            raise Failure(
-                f"The bucket {self.bucket} is in {found.headers.get('x-amz-bucket-region', 'another region')}; set aws_region."
-            )
+        if elsewhere and not found.done:
+            raise Failure(f"The bucket {self.bucket} is in {printable(region or 'another region', 80)}; set aws_region.")
         self._done(found, f"a look at the bucket {self.bucket}")
 
     def locks(self) -> bool:
@@ -242,12 +261,14 @@ class Store:
 
     def _ask_for(self, method: str, key: str, into: Callable[[bytes], None] | None = None) -> Answer:
         """Ask for an object and its checksum; without that from a store that does not know what is meant."""
-        if self._sums:
+        for _ in range(2 if self._sums else 0):  # a single refusal may have been a hiccup
             found = self._asked.ask(method, key, headers=TOLD, into=into)
             if found.status not in (400, 501):
                 return found
+        found = self._asked.ask(method, key, into=into)
+        if found.done or found.status == 404:
             self._sums = False
-        return self._asked.ask(method, key, into=into)
+        return found
 
     def _stored(self, key: str, found: Answer) -> Stored | None:
         if found.status == 404:
@@ -257,7 +278,7 @@ class Store:
         checksum, _, parts = told.get("x-amz-checksum-sha256", "").partition("-")
         until = instant(told.get("x-amz-object-lock-retain-until-date", ""))
         lock = Lock(told.get("x-amz-object-lock-mode", ""), until, told.get("x-amz-object-lock-legal-hold") == "ON")
-        etag, number = told.get("etag", "").strip('"'), int(told.get("content-length", -1))
+        etag, number = told.get("etag", "").strip('"'), int(told.get("content-length", UNTOLD))
         return Stored(key, number, etag, _hex(checksum), bool(parts) or "-" in etag, lock)
 
     def download(self, key: str) -> tuple[Stored | None, str]:
@@ -266,17 +287,24 @@ class Store:
             try:
                 with _Hashing() as hashing:
                     found = self._ask_for("GET", key, hashing.take)
-                return self._stored(key, found), hashing.sums()[0]
+                stored = self._stored(key, found)
+                return stored and replace(stored, bytes=hashing.bytes), hashing.sums()[0]
             except Unreachable:
                 if attempt == DOWNLOADS:
                     raise
         raise AssertionError("unreachable")
 
     def read(self, key: str) -> bytes:
-        """An object of at most 64 MiB."""
-        found = self._asked.ask("GET", key)
-        self._done(found, f"a download of {key}")
-        return found.body
+        """An object of no more than LARGEST_READ bytes; a manifest grows with all that was ever archived."""
+        for attempt in range(1, DOWNLOADS + 1):
+            whole = _Limited(key)
+            try:
+                self._done(self._asked.ask("GET", key, into=whole.take), f"a download of {key}")
+                return bytes(whole.content)
+            except Unreachable:
+                if attempt == DOWNLOADS:
+                    raise
+        raise AssertionError("unreachable")
 
     def verifies(self, prefix: str) -> bool:
         """Whether the store refuses content whose checksum is another. One that does not is no witness by its checksums."""
@@ -302,7 +330,7 @@ class Store:
         taken, or else, and always where it takes no checksums, by download and hash. None where it is not there or not the same.
         """
         stored = self.look(key)
-        if stored is None or stored.bytes != wanted.bytes:
+        if stored is None or stored.bytes not in (wanted.bytes, UNTOLD):
             return None
         if believed and stored.sha256 and stored.sha256 in (wanted.sha256, wanted.of_parts):
             return stored
@@ -355,14 +383,16 @@ class Store:
             **({"if-none-match": "*"} if self._conditional else {}),
             **lock.headers(),
         }
+        if not self._conditional and self.look(key):
+            raise AlreadyThere(key)
         with _Hashing(md5=md5) as hashing:
             found = self._asked.stream(key, headers, _framed(pieces, size, hashing), _framed_length(size))
         if found.status in (409, 412):
             raise AlreadyThere(key)
+        if found.transient:
+            raise Unreachable(f"The store does not take {key}: {found.code}")
         if found.status in (400, 411, 501):
             return None
-        if found.status in s3_requests.TRANSIENT:
-            raise Unreachable(f"The store does not take {key}: {found.code}")
         self._done(found, key)
         sha256, *more = hashing.sums()
         return Sum(size, sha256, md5="".join(more))
@@ -431,16 +461,28 @@ class Store:
         return len(left)
 
     def keep(self, key: str, lock: Lock) -> None:
-        """Lock an object that is there already. What it has beyond that stays. Raises Failure."""
-        if lock.until:
-            said = f"<Mode>{lock.mode}</Mode><RetainUntilDate>{lock.until}</RetainUntilDate>"
-            self._configure(key, "retention", f"<Retention>{said}</Retention>")
-        if lock.hold:
+        """Lock an object that is there already, never less than it is, whoever did that. Raises Failure."""
+        found = self.look(key)
+        there, now = found.lock if found else Lock(), instant(datetime.now(UTC).isoformat())
+        if lock.until > now and not there.covers(Lock(lock.mode, lock.until)):
+            strict = there.mode == "COMPLIANCE" and there.until > now
+            self._prolong(key, there, Lock(there.mode if strict else lock.mode, max(lock.until, there.until)))
+        if lock.hold and not there.hold:
             self._configure(key, "legal-hold", "<LegalHold><Status>ON</Status></LegalHold>")
 
-    def _configure(self, key: str, what: str, document: str) -> None:
+    def _prolong(self, key: str, there: Lock, lock: Lock) -> None:
+        """Give an object a retention that is no less than what it has. A stricter mode may need the right to pass the other by."""
+        said = f"<Retention><Mode>{lock.mode}</Mode><RetainUntilDate>{lock.until}</RetainUntilDate></Retention>"
+        try:
+            self._configure(key, "retention", said)
+        except Failure:
+            if (there.mode, lock.mode) != ("GOVERNANCE", "COMPLIANCE"):
+                raise
+            self._configure(key, "retention", said, {"x-amz-bypass-governance-retention": "true"})
+
+    def _configure(self, key: str, what: str, document: str, headers: Headers | None = None) -> None:
         body = document.encode()
-        found = self._send("PUT", key, [(what, "")], XML, body, hashlib.sha256(body).hexdigest())
+        found = self._send("PUT", key, [(what, "")], {**XML, **(headers or {})}, body, hashlib.sha256(body).hexdigest())
         self._done(found, f"the {what} of {key}")
 
     def _done(self, found: Answer, what: str) -> None:

@@ -95,16 +95,25 @@ def unapproved(record: Mapping[str, Any], sha256: str) -> str:
     """Why the record of a run does not say that two people in two roles approved this very list; '' where it does."""
     try:
         approval, plan = record["approval"], record["plan"]
-        approved = [(one["role"], one["principal"]) for one in approval.get("approvals", [])]
         requester, hosts = approval.get("request", {}).get("requester", ""), plan["hosts"].values()
-        named = {settings.get("purge_evidence_list_hash") for settings in hosts}
+        pairs = {(one["role"], one["principal"]) for one in approval.get("approvals", []) if one["principal"] != requester}
+        named = {str(settings.get("purge_evidence_list_hash")).lower() for settings in hosts}
         needed = set(approval.get("needed", []))
     except (KeyError, TypeError, AttributeError):
         return "it is not the record of a run"
-    roles, people = {role for role, _ in approved}, {who for _, who in approved} - {requester}
-    if len(roles) < APPROVERS or len(people) < APPROVERS or not needed <= roles:
+    roles, people = {role for role, _ in pairs}, {who for _, who in pairs}
+    if len(roles) < APPROVERS or len(people) < APPROVERS or not _each_another(sorted(needed), pairs):
         return f"it names {len(people)} of {APPROVERS} people, in as many roles, who approved this"
-    return "" if named == {sha256} else "what was approved is another list"
+    return "" if named == {sha256.lower()} else "what was approved is another list"
+
+
+def _each_another(roles: list[str], approved: set[tuple[str, str]]) -> bool:
+    """Whether there is somebody else for each of these roles."""
+    if not roles:
+        return True
+    first, *rest = roles
+    takers = [who for role, who in approved if role == first]
+    return any(_each_another(rest, {pair for pair in approved if pair[1] != who}) for who in takers)
 
 
 def shown(lefts: Iterable[Left], most: int = 3) -> str:

@@ -32,6 +32,7 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 ATTEMPTS = 6
 LARGEST_ANSWER = 64 << 20  # bytes of what is no object
 TRANSIENT = {408, 429, 500, 502, 503, 504}
+OF_CREDENTIALS = ("Signature", "AccessKeyId", "Token", "Skewed")  # in codes
 
 Query = Iterable[tuple[str, str]]
 
@@ -71,8 +72,13 @@ class Answer:
             self.status, f"status {self.status}"
         )
 
+    @property
+    def transient(self) -> bool:
+        """Whether the same may be done when it is asked for again."""
+        return self.status in TRANSIENT or (self.status == 400 and self.code == "RequestTimeout")
+
     def failure(self, what: str) -> Failure:
-        if "Signature" in self.code:  # its message quotes the whole request
+        if any(word in self.code for word in OF_CREDENTIALS):  # the message of some quotes the whole request
             return Failure(
                 f"The store refused {what}: {printable(self.code, 80)}. Look at the credentials and at this machine's clock."
             )
@@ -154,6 +160,7 @@ class Bucket:
 
     def __init__(self, where: Place, credentials: Credentials) -> None:
         self._where, self._credentials = where, credentials
+        self.region = where.region
         self._own = threading.local()
         self._keys: dict[tuple[str, str], bytes] = {}
         self._tls = ssl.create_default_context() if where.secure else None
@@ -197,7 +204,7 @@ class Bucket:
         for attempt in range(1, attempts + 1):
             try:
                 found = self._send(request, given, body, into)
-                if found.status not in TRANSIENT or attempt == attempts:
+                if not found.transient or attempt == attempts:
                     return found
             except (OSError, ValueError) as error:
                 self._hang_up()
@@ -224,7 +231,7 @@ class Bucket:
         return Answer(status, told, bytes(content.whole))
 
     def _signed(self, request: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-        who = self._credentials.get_frozen_credentials()
+        who = aws.frozen(self._credentials)
         now = datetime.now(UTC)
         scope = f"{now:%Y%m%d}/{self._where.region}/s3/aws4_request"
         headers = {**given, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}

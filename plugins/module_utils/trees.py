@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 DEEPEST = 64
 DRILL = "irctl-drill"  # the folder that drills make their files in
+DRILLED = re.compile(r"evidence-[0-9]{4}\.log", re.ASCII)  # and what they are called there
 LINKS = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
 
 

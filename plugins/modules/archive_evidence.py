@@ -231,7 +231,7 @@ def _would(one: Plan, wish: Wish) -> bool:
 
 def _would_do(look: _Look) -> str:
     said = [_to_do(look) or look.nothing]
-    relock = sum(len(one.kept.entries) for one in look.plans if one.relock)
+    relock = sum(len(archiving.known_keys(look.store, one.kept)) for one in look.plans if one.relock)
     said += [f"{counted(relock, 'object')} to lock"] if relock else []
     removes = sum(file.path not in one.subject.stays for one in look.plans if not one.subject.held for file in one.send)
     said += [f"{counted(removes)} to remove here"] if look.wish.remove else []

@@ -152,7 +152,8 @@ class _Look:
 
     def files(self, subject: Subject) -> list[File]:
         found = archiving.files_of(subject, self.now - self.older)
-        return [file for file in found.files if file.path not in subject.stays]
+        meant = [file for file in found.files if not self.params["drill"] or trees.DRILLED.fullmatch(file.path)]
+        return [file for file in meant if file.path not in subject.stays]
 
     @cached_property
     def found(self) -> tuple[list[Line], int, list[Left]]:
@@ -195,13 +196,24 @@ class _Look:
             record = json.loads(_read("record", self.params["record"] or ""))
         except ValueError as error:
             return f"who approved it cannot be read: {values.printable(error, 120)}"
-        return purge.unapproved(record, self.params["list_hash"].lower())
+        return purge.unapproved(record, self.params["list_hash"])
+
+    @cached_property
+    def _roots(self) -> dict[str, Subject]:
+        return {subject.root: subject for subject in self.subjects}
+
+    @cached_property
+    def listed(self) -> list[Subject]:
+        """The subjects that lines of the list lie in; all of them may be more than there are descriptors."""
+        owned = [purge.owner(line.path, self._roots) for line in self.lines]
+        named = {subject.root for subject, _ in filter(None, owned)}
+        return [subject for subject in self.subjects if subject.root in named]
 
     @cached_property
     def doomed(self) -> tuple[list[Doomed], list[Left]]:
         """The files of the list, and why some must not be deleted."""
-        roots = {subject.root: subject for subject in self.subjects}
-        old = {subject.root: {file.path: file for file in self.files(subject)} for subject in self.subjects if not subject.held}
+        roots = self._roots
+        old = {subject.root: {file.path: file for file in self.files(subject)} for subject in self.listed if not subject.held}
         found, left = [], []
         for line in self.lines:
             owned = purge.owner(line.path, roots)
@@ -341,7 +353,7 @@ def _deleted(look: _Look, check_mode: bool) -> Result:
     if look.unapproved and not check_mode:
         raise Failure(f"Nothing was deleted: the list is not approved: {look.unapproved}.")
     with ExitStack() as still:
-        objections = [(one, still.enter_context(archiving.undisturbed(one))) for one in look.subjects]
+        objections = [(one, still.enter_context(archiving.undisturbed(one))) for one in look.listed]
         doomed, left = look.doomed
         left += [Left(subject.root, why) for subject, why in objections if why and any(one.subject == subject for one in doomed)]
         there = [one for one in doomed if one.file]

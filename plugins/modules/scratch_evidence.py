@@ -42,13 +42,12 @@ summary:
 """
 
 import os
-import re
 import time
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL, DRILLED
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -56,7 +55,6 @@ ARGUMENTS: dict[str, Any] = {
     "files": {"type": "int", "default": 50},
     "age": {"type": "str", "default": "61d"},
 }
-NAME = re.compile(r"evidence-[0-9]{4}\.log", re.ASCII)
 
 Params = dict[str, Any]
 Result = dict[str, Any]
@@ -86,7 +84,7 @@ def _present(params: Params, check_mode: bool) -> Result:
 def _absent(params: Params, check_mode: bool) -> Result:
     """Nothing but files of a drill's names goes, and the folder where it is empty then."""
     folder = os.path.join(params["tree"], DRILL)
-    found = [file for file in (trees.walk(folder).files if os.path.lexists(folder) else []) if NAME.fullmatch(file.path)]
+    found = [file for file in (trees.walk(folder).files if os.path.lexists(folder) else []) if DRILLED.fullmatch(file.path)]
     try:
         gone = [file.path for file in found if check_mode or trees.remove(folder, file)]
     except OSError as error:

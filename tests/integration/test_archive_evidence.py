@@ -21,9 +21,9 @@ from botocore.exceptions import ClientError
 from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, object_store, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
-from irctl import incidents
+from irctl import config, incidents, pack
 from tests import stores
-from tests.archives import CLOSED, HELD, OLD, RELEASED, Archive, contents, incident, write
+from tests.archives import CLOSED, HELD, OLD, RELEASED, Archive, contents, incident, run_of, write
 from tests.conftest import ROOT, Irctl, write_inventory
 from tests.stores import S3, Request, base64_sum
 
@@ -286,7 +286,8 @@ def test_what_is_retained_cannot_be_deleted_and_a_second_run_asks_for_no_more(ar
 
 def test_a_longer_retention_is_given_to_what_is_archived_already(archive: Archive) -> None:
     archive(retain="30d")
-    assert archive(retain="90d")["msg"] == "14 objects locked"
+    assert archive(check=True, retain="90d")["msg"] == "14 files archived already, 15 objects to lock"
+    assert archive(retain="90d")["msg"] == "15 objects locked"
     for entry in archive.manifests()[-1]["files"]:
         until = archive.store.head(entry["key"])["ObjectLockRetainUntilDate"].timestamp()
         assert until == pytest.approx(time.time() + 90 * 86400, abs=60)
@@ -300,7 +301,191 @@ def test_retention_is_refused_where_the_bucket_cannot_lock_and_nothing_is_sent(a
     assert archive.store.names(bucket=archive.store.plain) == []
 
 
+# Names, limits and what the store can do
+
+
+def test_names_that_stores_take_apart_go_under_keys_of_their_own(archive: Archive, tree: Path) -> None:
+    odd = [
+        "a b+c~.log",
+        "&<>'\"x",
+        "a=b;c,d@e!$()*",
+        "%41",
+        "100%",
+        "~",
+        "#?[]{}|^`",
+        "tab\there",
+        "nl\nx",
+        "..a",
+        "a\\b",
+        "日本",
+        "\udc80",
+    ]
+    for number, name in enumerate(odd):
+        write(tree / name, b"%d" % number)
+    write(tree / "a" / "b", b"not the one with a backslash")
+    archive()
+    assert archive.held() == {plain(path): content for path, content in contents(tree).items()}
+    assert archive.verify()
+    assert not archive()["changed"]
+
+
+def test_more_files_than_a_page_of_the_list_has_are_all_known_again(archive: Archive, tree: Path) -> None:
+    for number in range(1001):
+        write(tree / "many" / f"{number:04}", b"%d" % number)
+    archive.step("changed")
+    archive.store.requests.clear()
+    assert archive.step("listed")["msg"] == "1015 files archived already"
+    assert [request for request in archive.store.requests if "continuation-token" in request.query]
+
+
+def test_more_bytes_than_the_limit_or_a_name_too_long_is_refused_before_anything_is_sent(archive: Archive, tree: Path) -> None:
+    os.truncate(write(tree / "sparse", b""), (1 << 30) + 1)
+    os.utime(tree / "sparse", (1, 1))
+    with pytest.raises(Failure, match=r"bytes are to be sent and the limit is 1073741824\. Raise --max-gib"):
+        archive(limit_gib=1)
+    (tree / "sparse").unlink()
+    write(tree / ("d" * 250) / ("e" * 250) / ("f" * 250) / ("g" * 250), b"deep")
+    with pytest.raises(Failure, match=r"A name is too long for a key of the store: ddd"):
+        archive()
+    assert archive.store.names() == []
+
+
+def test_a_store_that_knows_no_condition_is_looked_at_first_and_nothing_is_overwritten(archive: Archive, tree: Path) -> None:
+    """What somebody else puts there between the list and the sending stays."""
+    store = archive.store
+    write(tree / "large.bin", b"b" * (5 << 20))
+    key = f"irctl/files/trees{tree}/large.bin"
+
+    def unknown(request: Request, number: int) -> str | None:
+        told = "A header you provided implies functionality that is not implemented: If-None-Match"
+        return f"501 {told}" if "if-none-match" in request.headers else None
+
+    def somebody_else(request: Request) -> None:
+        if request.method == "PUT" and request.key.endswith("app-3.log"):
+            store.acted = None
+            store.client.put_object(Bucket=store.plain, Key=key, Body=b"somebody else's")
+
+    store.hook, store.acted, archive.given["bucket"] = unknown, somebody_else, store.plain
+    archive.step("changed")
+    store.hook = store.acted = None
+    assert store.content(key, store.plain) == b"somebody else's"
+    assert archive.held() == {plain(path): content for path, content in contents(tree).items()}
+
+
+@pytest.mark.parametrize("refusal", ["501 Not Implemented", "400 Unsupported header If-None-Match"])
+def test_a_store_without_conditions_gets_everything_all_the_same(archive: Archive, tree: Path, refusal: str) -> None:
+    archive.store.hook = lambda request, number: refusal if "if-none-match" in request.headers else None
+    archive()
+    assert len(archive.held()) == 14
+
+
+def test_one_refusal_of_a_look_does_not_turn_checksums_off(archive: Archive, tree: Path) -> None:
+    refused: list[str] = []
+
+    def once(request: Request, number: int) -> int | None:
+        if request.method == "HEAD" and "/files/" in request.path and not refused:
+            refused.append(request.path)
+            return 400
+        return None
+
+    archive.store.hook = once
+    archive()
+    assert refused
+    assert all(request.checksum for request in puts(archive.store))
+    assert not [request for request in archive.store.requests if request.method == "GET" and "/files/" in request.key]
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20], ids=["small", "as it is read"])
+def test_a_request_that_came_too_slowly_is_sent_again(archive: Archive, tree: Path, size: int) -> None:
+    write(tree / "slow.log", b"s" * size)
+    refused: list[str] = []
+
+    def once(request: Request, number: int) -> str | None:
+        if request.method == "PUT" and request.key.endswith("slow.log") and not refused:
+            refused.append(request.path)
+            return "400 RequestTimeout"
+        return None
+
+    archive.store.hook = once
+    archive()
+    sent = [request for request in puts(archive.store) if request.key.endswith("slow.log")]
+    assert [len(request.content) for request in sent] == [size, size]
+    assert all(request.checksum for request in sent)
+
+
 # What interferes
+
+
+def test_a_manifest_whose_answer_is_lost_is_not_taken_for_somebody_elses(archive: Archive, tree: Path) -> None:
+    lost: list[str] = []
+
+    def lose(request: Request) -> int | None:
+        if request.method == "PUT" and "/manifests/" in request.path and not lost:
+            lost.append(request.path)
+            return 500
+        return None
+
+    archive.store.acted = lose
+    assert archive(remove_local=True)["msg"].endswith("14 files removed here")
+    assert (len(lost), len(archive.manifests()), contents(tree)) == (1, 1, {})
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_somebody_elses_manifest_of_the_same_number_is_said_and_stays(archive: Archive, tree: Path, status: int) -> None:
+    key = f"irctl/manifests/trees{tree}/000001.json"
+
+    def first(request: Request, number: int) -> int | None:
+        if request.method != "PUT" or request.key != key:
+            return None
+        archive.store.hook = None
+        archive.store.client.put_object(Bucket=archive.store.bucket, Key=key, Body=b"{}")
+        return status
+
+    archive.store.hook = first
+    with pytest.raises(Failure, match=r"Somebody else has archived trees/.* at the same time; run this again"):
+        archive.step("changed", remove_local=True)
+    assert (archive.store.content(key), len(contents(tree))) == (b"{}", 14)
+
+
+def test_a_large_file_that_is_written_over_before_it_is_sent_is_read_again(archive: Archive, tree: Path) -> None:
+    """What lies under the key of its hash is then not what that says, and does not stand in the way of that content for ever."""
+    first, second, third = (letter * (5 << 20) for letter in (b"a", b"b", b"c"))
+    file = write(tree / "large.bin", first)
+    archive()
+    write(file, second, age=OLD - 5)
+    original = archiving.Sending._stream
+    swapped: list[str] = []
+
+    def stream(self: Any, one: Any, key: str) -> Any:
+        if "~" in key and not swapped:
+            swapped.append(key)
+            write(file, third, age=OLD - 10)
+        return original(self, one, key)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(archiving.Sending, "_stream", stream)
+        archive()
+    assert archive.held()["large.bin"] == third
+    write(file, second, age=OLD - 15)
+    archive()
+    assert archive.held()["large.bin"] == second
+    assert archive.verify()
+
+
+def test_parts_that_a_kill_left_under_another_key_go_with_the_next_run(
+    archive: Archive, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "WHOLE", 5 << 20)
+    file = write(tree / "large.bin", os.urandom(9 << 20))
+    archive()
+    content = os.urandom(9 << 20)
+    write(file, content, age=OLD - 5)
+    key = f"irctl/files/trees{tree}/large.bin~{hashlib.sha256(content).hexdigest()[:16]}"
+    client, bucket = archive.store.client, archive.store.bucket
+    client.create_multipart_upload(Bucket=bucket, Key=key)
+    archive()
+    assert archive.store.content(key) == content
+    assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
 def test_a_file_that_grows_meanwhile_is_cut_where_it_was_and_said_so(archive: Archive, tree: Path) -> None:
@@ -634,6 +819,51 @@ def test_an_incident_on_hold_is_refused_where_its_copy_could_not_be_held(store: 
     with pytest.raises(Failure, match=f"incidents/{name} is on legal hold and the bucket has no Object Lock"):
         Archive(store, tmp_path, home=str(home), older_than="1s", bucket=store.plain)()
     assert store.names(bucket=store.plain) == []
+
+
+def test_an_incident_whose_runs_are_not_packed_is_left_alone_and_goes_with_them_later(
+    store: S3, tmp_path: Path, home: Path
+) -> None:
+    bare, loose = incident(home, CLOSED), incident(home)
+    run = run_of(home, loose)
+    incidents.record(home, loose, {"by": "ana", **CLOSED})
+    time.sleep(1.1)
+    archive = Archive(store, tmp_path, home=str(home), older_than="1s", remove_local=True)
+    why = f"1 incident left alone: {loose} (the records of its runs are not in it; run: irctl incident pack {loose})"
+    assert why in archive.step("listed")["msg"]
+    archive()
+    assert {manifest["name"] for manifest in archive.manifests()} == {f"incidents/{bare}"}
+    assert len(contents(home / "incidents" / loose)) == 4
+    pack.pack(home, loose, config.load({}, {"IRCTL_HOME": str(home)}), sign=False)
+    archive()
+    assert archive.held()[f"runs/{run}/evidence/h1/app.log"] == b"what was captured"
+    assert set(contents(home / "incidents" / loose)) == {"journal.jsonl", "manifest.json"}
+    assert not archive()["changed"]
+
+
+def test_a_run_that_came_after_the_pack_keeps_the_incident_here(store: S3, tmp_path: Path, home: Path) -> None:
+    name = incident(home)
+    pack.pack(home, name, config.load({}, {"IRCTL_HOME": str(home)}), sign=False)
+    run_of(home, name)
+    incidents.record(home, name, {"by": "ana", **CLOSED})
+    time.sleep(1.1)
+    archive = Archive(store, tmp_path, home=str(home), older_than="1s")
+    assert f"run: irctl incident pack {name}" in archive()["msg"]
+    assert store.names() == []
+
+
+def test_an_incident_that_is_reopened_while_it_is_sent_stays_here(store: S3, tmp_path: Path, home: Path) -> None:
+    name = incident(home, CLOSED)
+    time.sleep(1.1)
+
+    def reopen(request: Request, number: int) -> None:
+        if request.method == "PUT" and "/manifests/" in request.path:
+            incidents.record(home, name, {"by": "ana", "event": "reopened"})
+
+    store.hook = reopen
+    done = Archive(store, tmp_path, home=str(home), older_than="1s", remove_local=True).step("changed")
+    assert "not removed: evidence/0.txt (reopened)" in done["msg"]
+    assert len(contents(home / "incidents" / name)) == 4
 
 
 def test_an_incident_whose_journal_is_broken_is_left_alone_and_named(store: S3, tmp_path: Path, home: Path) -> None:

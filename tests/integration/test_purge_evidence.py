@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import purge_evidence, scratch_evidence
 from irctl import incidents
@@ -244,12 +247,13 @@ def test_a_file_that_is_not_evidence_cannot_be_listed(purge: Purge, tmp_path: Pa
 
 ANA, SAM, ROB = ({"role": "security", "principal": who} for who in ("ana", "sam", "rob"))
 COMMANDER = {"role": "incident-commander", "principal": "ana"}
+OTHERS = [{"role": "legal", "principal": "ana"}, {"role": "dpo", "principal": "sam"}]
 
 
 @pytest.mark.parametrize(
     "approvals",
-    [[], [COMMANDER], [COMMANDER, ANA], [ANA, SAM], [COMMANDER, ROB]],
-    ids=["nobody", "one", "one in both roles", "two in one role", "the one who asks"],
+    [[], [COMMANDER], [COMMANDER, ANA], [ANA, SAM], [COMMANDER, ROB], OTHERS],
+    ids=["nobody", "one", "one in both roles", "two in one role", "the one who asks", "two in two other roles"],
 )
 def test_a_record_that_does_not_name_two_people_in_two_roles_stops_it(purge: Purge, tree: Path, approvals: list[Any]) -> None:
     listed = purge.list()
@@ -280,6 +284,13 @@ def test_a_record_of_another_list_of_a_broken_glass_or_none_at_all_stops_it(purg
     assert len(contents(tree)) == 6
 
 
+def test_the_hash_of_a_list_may_be_written_in_upper_case(purge: Purge, tree: Path) -> None:
+    listed = purge.list()
+    digest = listed["list_hash"].upper()
+    assert purge(**{**listed, "list_hash": digest, "record": purge.record(digest)})["changed"]
+    assert contents(tree) == {}
+
+
 def test_what_may_go_and_is_here_fails_the_proof(purge: Purge, archive: Archive, tree: Path) -> None:
     with pytest.raises(Failure, match=r"6 files past retention, archived and not on hold, still here, such as /.*/app-0\.log"):
         purge.step("proved")
@@ -304,6 +315,15 @@ def test_a_drill_deletes_what_its_fault_made_without_a_list_and_nothing_else(pur
     assert purge(check=True, drill=True)["msg"] == "4 files would be deleted"
     assert purge(drill=True)["msg"].startswith("4 files deleted")
     assert not purge(drill=True)["changed"]
+    real = [
+        write(drill / name, b"archived, and of no drill") for name in ("app.log", "evidence-0001.log.1", "sub/evidence-0001.log")
+    ]
+    archive(tree=str(drill))
+    assert not purge(drill=True)["changed"]
+    assert all(path.exists() for path in real)
+    for path in real:
+        path.unlink()
+    real[-1].parent.rmdir()
     scratch("present")
     assert scratch("absent")["changed"]
     assert not scratch("absent")["changed"]
@@ -319,10 +339,67 @@ def test_more_than_the_limit_is_refused(purge: Purge, tree: Path) -> None:
     listed = purge.list()
     with pytest.raises(Failure, match=r"6 files would go and the limit is 3\. Raise --max, or list fewer"):
         purge(limit=3, **listed)
+    with pytest.raises(Failure, match=r"Nothing was deleted: more files than the limit\."):
+        purge.step("changed", limit=3, **listed)
     assert len(contents(tree)) == 6
 
 
+def test_a_file_that_is_swapped_while_it_is_hashed_stays_and_so_do_all(
+    purge: Purge, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the listed content when it is read, and is another file when that is done."""
+    listed = purge.list()
+    file, original = tree / "day 1" / "app-5.log", trees.Reading.pieces
+
+    def pieces(self: Any, size: int) -> Iterator[bytes]:
+        yield from original(self, size)
+        if self.file.path == "day 1/app-5.log" and not (tree / "aside").exists():
+            file.rename(tree / "aside")
+            write(file, b"another one, not in the archive")
+
+    monkeypatch.setattr(trees.Reading, "pieces", pieces)
+    with pytest.raises(Failure, match=r"Nothing was deleted: .*app-5\.log: changed since it was listed"):
+        purge.step("changed", **listed)
+    assert len(contents(tree)) == 7
+    assert file.read_bytes() == b"another one, not in the archive"
+
+
 # Incidents
+
+
+def test_only_incidents_of_the_list_are_held_still(store: S3, tmp_path: Path) -> None:
+    """There may be more closed ones than a process may have open."""
+    home = tmp_path / "home"
+    named, other = incident(home, CLOSED), incident(home, CLOSED)
+    time.sleep(1.1)
+    archive = Archive(store, tmp_path, home=str(home), older_than="1s")
+    archive()
+    purge = Purge(archive, tmp_path, older_than="1s")
+    whole = Path(purge.list()["list"]).read_text()
+    text = "".join(line for line in whole.splitlines(keepends=True) if named in line)
+    (tmp_path / "l").write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    free: dict[str, bool] = {}
+
+    def look(request: Request, number: int) -> None:
+        if request.method == "HEAD" and "/files/" in request.path:
+            free.update({name: _free(home / "incidents" / name) for name in (named, other)})
+
+    store.hook = look
+    purge.step("changed", list=str(tmp_path / "l"), list_hash=digest, record=purge.record(digest))
+    assert free == {named: False, other: True}
+    assert len(contents(home / "incidents" / other)) == 4
+
+
+def _free(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def test_an_incident_on_hold_is_not_listed_and_one_put_on_hold_later_stops_the_whole_list(store: S3, tmp_path: Path) -> None:
