@@ -143,15 +143,22 @@ def _facts(one: Remediation) -> Iterator[tuple[str, str]]:
     yield "with `--check`", "the same; it only looks" if looks else "looks and guards for real, and says what it would change"
     limits = [option for option in one.typed if option.flag.startswith("--max")]
     for option in limits:
-        yield "blast radius", f"at most {option.default} at once; `{option.flag}` sets it, up to {option.maximum}"
+        yield "blast radius", f"{option.description} `{option.flag}`: {option.default} by default, up to {option.maximum}"
     yield "approvals", _approvals(one) or "none"
     yield "evidence kept", "; ".join(_named(one, "Capture")) or "the run's record only"
     yield "alerts", ", ".join(about.get("alerts", [])) or "none"
     yield "needs", ", ".join(f"{kind}: {', '.join(names)}" for kind, names in about.get("needs", {}).items()) or "nothing"
     if about.get("drill_every"):
-        yield "practise every", f"{about['drill_every']}; its fault: `irctl lab fault {one.name}`"
+        yield "practise every", f"{about['drill_every']}; {_practice(one)}"
     yield "source runbooks", "; ".join(_source(source) for source in about.get("sources", [])) or "none"
     yield "corrects in them", ", ".join(about.get("corrects", [])) or "nothing"
+
+
+def _practice(one: Remediation) -> str:
+    """How to make its fault: in the lab, unless the fault needs to be told what only a host of one's own has."""
+    if any(option.required for option in catalog.load(one.name, [OURS], entry_point="fault").options):
+        return f"on a host whose inventory says `irctl_drills: allowed`: `irctl drill run {one.name} --host HOST`"
+    return f"its fault: `irctl lab fault {one.name}`"
 
 
 def _steps(one: Remediation) -> list[str]:

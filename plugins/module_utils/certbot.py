@@ -18,10 +18,13 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 SECONDS = 300  # for one order
 TRIES = 3  # of an order that the CA turned away for its nonce alone
 OPTIONS = ["--non-interactive", "--no-random-sleep-on-renew", "--no-directory-hooks", "--force-renewal"]
+NO_HOOKS = ["--pre-hook=", "--post-hook=", "--deploy-hook=", "--renew-hook="]  # an empty one goes before one of any file
+COMMON = ("/etc/letsencrypt/cli.ini", "~/.config/letsencrypt/cli.ini")  # certbot reads them whatever its --config-dir
 NEEDS = 1 << 20  # bytes free, for keys, certificates and logs
 OLD, NEW = 1, 2  # the versions in an order
 
 _SETTING = re.compile(r"\s*([a-z0-9_]+)\s*=\s*(.*?)\s*")
+_COMMON_HOOK = re.compile(r"\s*(?:--)?(pre|post|deploy|renew)[-_]hook\s*[=:\s]\s*(.*?)\s*")
 _PLACES = ("archive_dir", *KINDS)
 _DROPPED = ("config_dir", "work_dir", "logs_dir", "installer", "renew_hook", "deploy_hook")
 
@@ -58,7 +61,7 @@ class Order:
             self.discard()
             raise Failure(f"{printable(self._root)} cannot be made: {error.strerror}. No certificate was asked for.") from None
         where = [f"--config-dir={self._root}", f"--work-dir={self._root}/work", f"--logs-dir={self._root}/logs"]
-        words = [*command, "renew", f"--cert-name={self._lineage.name}", *OPTIONS, *where]
+        words = [*command, "renew", f"--cert-name={self._lineage.name}", *OPTIONS, *NO_HOOKS, *where]
         for left in reversed(range(TRIES)):
             said = _run(words, bundle)
             if said is None or not left or "badNonce" not in said:
@@ -95,10 +98,25 @@ class Order:
 def hooks(lineage: Lineage) -> tuple[list[str], list[str]]:
     """What stands in the way of a renewal without certbot's hooks, and which hooks will be left out; each a sentence."""
     found = {seen[1]: seen[2] for line in _lines(lineage) if (seen := _SETTING.fullmatch(line.rstrip("\n")))}
-    before = [name for name in ("pre_hook", "post_hook") if found.get(name)]
-    said = [f"The lineage has a {name} ({printable(found[name], 80)}), which irctl does not run." for name in before]
-    left = [name for name in ("renew_hook", "deploy_hook") if found.get(name)]
-    return said, [f"its {name} is not run: {printable(found[name], 80)}" for name in left]
+    every = [("", name, found[name]) for name in ("pre_hook", "post_hook", "renew_hook", "deploy_hook") if found.get(name)]
+    every += _common_hooks()
+    said, left = [], []
+    for file, name, command in every:
+        if name in ("pre_hook", "post_hook"):
+            said.append(f"{file or 'The lineage'} has a {name} ({printable(command, 80)}), which irctl does not run.")
+        else:
+            left.append(f"{f'the {name} of {file}' if file else f'its {name}'} is not run: {printable(command, 80)}")
+    return said, left
+
+
+def _common_hooks() -> list[tuple[str, str, str]]:
+    """The file, the name and the command of each hook that is meant for every lineage of the host."""
+    found = []
+    for path in (one.replace("~", _home(), 1) for one in COMMON):
+        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            seen = [_COMMON_HOOK.fullmatch(line.rstrip("\n")) for line in file]
+            found += [(printable(path), f"{one[1]}_hook", command) for one in seen if one and (command := one[2].strip("'\""))]
+    return found
 
 
 def staged(lines: Iterable[str], inside: Lineage) -> list[str]:
@@ -134,9 +152,13 @@ def room(lineage: Lineage) -> str:
     )
 
 
+def _home() -> str:
+    return os.environ.get("HOME", "/root")
+
+
 def _run(words: Sequence[str], bundle: str | None) -> str | None:
     """None where it ends well, else why not."""
-    kept = {"PATH": f"{os.environ.get('PATH', '')}:{programs.PATH}", "LC_ALL": "C.UTF-8", "HOME": os.environ.get("HOME", "/root")}
+    kept = {"PATH": f"{os.environ.get('PATH', '')}:{programs.PATH}", "LC_ALL": "C.UTF-8", "HOME": _home()}
     surroundings = {**kept, **({"REQUESTS_CA_BUNDLE": bundle} if bundle else {})}
     try:
         done = subprocess.run(

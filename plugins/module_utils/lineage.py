@@ -92,11 +92,24 @@ class Lineage:
 
     def put_aside(self, number: int) -> None:
         """Out of the archive, because certbot brings the newest version there is into use at its next run."""
-        folder = os.path.join(self.ours, "aside", openssl.chain(self.path("cert", number))[0].sha256[:16])
+        folder = self._aside(self._called(number))
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        for kind in KINDS:
+        for kind in reversed(KINDS):  # cert goes last: its folder is called after it, should this be killed and done again
             with suppress(FileNotFoundError):
                 os.rename(self.path(kind, number), os.path.join(folder, f"{kind}{number}.pem"))
+
+    def drop_aside(self, sha256: str) -> None:
+        """Remove a version that was put aside."""
+        shutil.rmtree(self._aside(sha256[:16]), ignore_errors=True)
+
+    def _aside(self, called: str) -> str:
+        return os.path.join(self.ours, "aside", called)
+
+    def _called(self, number: int) -> str:
+        try:
+            return openssl.chain(self.path("cert", number))[0].sha256[:16]
+        except Failure:
+            return f"part-{number}"  # of an installation that was killed
 
     def use(self, number: int) -> None:
         """Let all four links lead to this version, at once. The folder with those from before stays for `use_before`."""
@@ -189,10 +202,12 @@ def _copy(source: str, target: str, like: str) -> None:
             write.flush()
             os.fsync(write.fileno())
         os.rename(part, target)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(part)
-        raise Failure(f"{printable(target)} cannot be written: {error.strerror}.") from None
+        if isinstance(error, OSError):
+            raise Failure(f"{printable(target)} cannot be written: {error.strerror}.") from None
+        raise
 
 
 def _exchange(one: str, other: str) -> None:

@@ -108,8 +108,8 @@ class Renewal:
             raise Failure(
                 f"The new certificate is not served: {' '.join(said if pair else ['it is not whole.'])} Nothing was changed."
             )
-        lineage.install(number, order.files())
         try:
+            lineage.install(number, order.files())
             self.swap(lineage, number, look)
         except BaseException:
             lineage.remove(number)
@@ -133,13 +133,16 @@ class Renewal:
     def put_back(self, look: Look, old: int) -> None:
         """Take an earlier version into use. The later ones leave the archive, or certbot would bring them back at its next run."""
         lineage = self.find()
-        if look.version == old:
+        if look.version != old:
+            self.swap(lineage, old, look)
+        elif look.stale():
             self.nginx.serve(look.site.listeners, look.leaf.sha256)
-            return
-        self.swap(lineage, old, look)
-        for number in lineage.versions():
-            if number > old:
-                lineage.put_aside(number)
+        for number in self.later(old):
+            lineage.put_aside(number)
+
+    def later(self, old: int) -> list[int]:
+        """The versions in the archive that are newer than this one."""
+        return sorted(number for number in self.find().versions() if number > old)
 
     def _back(self, look: Look) -> str:
         """Let nginx serve what is in use again, and say how that went."""
@@ -153,9 +156,9 @@ class Renewal:
         return "The certificate from before is in use again, and served."
 
 
-def record(name: str, captured: Look, number: int) -> dict[str, Any]:
-    """What a revert needs: the version before, and the one that this run sets."""
-    before = {"version": captured.version, "sha256": captured.leaf.sha256}
+def record(name: str, found: tuple[int, str], number: int) -> dict[str, Any]:
+    """What a revert needs: the version before with its sha256, and the one that this run sets."""
+    before = {"version": found[0], "sha256": found[1]}
     return {"captured": {name: before}, "sets": {name: {"version": number}}, "on": {"name": name}}
 
 

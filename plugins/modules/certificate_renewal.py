@@ -84,7 +84,7 @@ refusals:
 import json
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import certbot, certificates, renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils import certbot, certificate_drill, certificates, renewal
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.renewal import Look, Renewal
 
@@ -126,14 +126,17 @@ def _listed(work: Renewal, check_mode: bool) -> Result:
     look = work.look()
     due = work.due(look)
     waiting = due and work.waiting(look)
-    notes = certbot.hooks(work.find())[1] if due else []
     return {
         "changed": False,
         "found": {"version": look.version, "next": work.find().following(), "due": due, "reload": bool(look.stale())},
         "summary": _summary(look),
         "refusals": work.refusals(look, due, waiting),
-        "msg": " · ".join([_state(look), *_to_do(look, due, waiting), *notes]),
+        "msg": " · ".join([_state(look), *_to_do(look, due, waiting)]) + (_left_out(work) if due else ""),
     }
+
+
+def _left_out(work: Renewal) -> str:
+    return "".join(f" · {hook}" for hook in certbot.hooks(work.find())[1])
 
 
 def _state(look: Look) -> str:
@@ -162,7 +165,8 @@ def _captured(work: Renewal, check_mode: bool) -> Result:
     look, found = work.look(), work.params["found"]
     if look.version != found["version"]:
         raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
-    document = renewal.record(work.name, look, found["next"] if found["due"] else look.version)
+    before = certificate_drill.found(work.find(), look)
+    document = renewal.record(work.name, before, found["next"] if found["due"] else look.version)
     public = renewal.text_of(work.find(), look.version)
     evidence = {renewal.REVERT: json.dumps(document, indent=1) + "\n", "certificate-before.pem": public}
     return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
@@ -172,7 +176,8 @@ def _changed(work: Renewal, check_mode: bool) -> Result:
     found = work.params["found"]
     if check_mode or not (found["due"] or found["reload"]):
         said = "would be renewed" if found["due"] else "nginx would be reloaded" if found["reload"] else "long enough"
-        return {"changed": bool(found["due"] or found["reload"]), "msg": said}
+        left_out = _left_out(work) if found["due"] else ""
+        return {"changed": bool(found["due"] or found["reload"]), "msg": f"{said}{left_out}"}
     with work.alone():
         look = work.look()
         if (look.version, work.find().following()) != (found["version"], found["next"]):
@@ -182,7 +187,7 @@ def _changed(work: Renewal, check_mode: bool) -> Result:
             raise Failure(f"{' '.join(against)} Nothing was changed.")
         if due:
             work.renew(look, found["next"])
-            return {"changed": True, "msg": f"renewed, and nginx reloaded (version {found['next']})"}
+            return {"changed": True, "msg": f"renewed, and nginx reloaded (version {found['next']}){_left_out(work)}"}
         work.nginx.serve(look.site.listeners, look.leaf.sha256)
     return {"changed": True, "msg": "nginx reloaded"}
 
@@ -225,7 +230,7 @@ def _put_back(work: Renewal, check_mode: bool) -> Result:
         look = work.look()
         if said := renewal.against_return(work, look):
             raise Failure(f"{' '.join(said)} Nothing was changed.")
-        if look.version == old and not look.stale():
+        if look.version == old and not look.stale() and not work.later(old):  # a revert that was killed may have left some
             return {"changed": False, "msg": "as it was found"}
         if not check_mode:
             work.put_back(look, old)

@@ -242,6 +242,8 @@ def _due(name: str, params: Params, check_mode: bool) -> Result:
     if not os.path.isdir(_folder(name)):
         return {"changed": _remove(name), "msg": "not armed any more"}
     with programs.alone(_folder(name)):
+        if not os.path.isdir(_folder(name)):  # it was disarmed while this waited
+            return {"changed": _remove(name), "msg": "not armed any more"}
         now = moments.now()
         lease = _kept(name).seen(now)
         if lease.due(now):

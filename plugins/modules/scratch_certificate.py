@@ -57,11 +57,10 @@ ARGUMENTS: dict[str, Any] = {
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make the fault, or take it away; in check mode only say whether there is one. Raises Failure or ValueError."""
     work = Renewal(params)
-    there = certificate_drill.made(work.find())
-    served = bool(there) and work.find().current() == there["version"]
     if params["state"] == "absent":
-        changed = bool(there) if check_mode else certificate_drill.take_away(work)
+        changed = bool(certificate_drill.made(work.find())) if check_mode else certificate_drill.take_away(work)
         return _result(work, changed, "the drill's certificate is gone" if changed else "nothing of a drill is there")
+    served = certificate_drill.in_use(work.find())
     if not check_mode:
         certificate_drill.make(work)
     would = "would be" if check_mode else "is"
@@ -69,8 +68,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _result(work: Renewal, changed: bool, said: str) -> dict[str, Any]:
-    made = certificate_drill.made(work.find()).get("version")
-    return {"changed": changed, "summary": {"certificate": work.name, "version": made}, "msg": said}
+    made = certificate_drill.made(work.find())
+    return {"changed": changed, "summary": {"certificate": work.name, "version": made and made.version}, "msg": said}
 
 
 def main() -> None:

@@ -117,6 +117,8 @@ ARGUMENTS: dict[str, Any] = {
     "timers": {"type": "list", "elements": "dict", "required": True, "options": TIMER},
 }
 
+SYSTEMD = "/run/systemd/system"  # there where it runs
+
 Params = dict[str, Any]
 Result = dict[str, Any]
 
@@ -124,7 +126,7 @@ Result = dict[str, Any]
 def run(params: Params, check_mode: bool) -> Result:
     """Look at timers, make or remove them; in check mode only look. Raises Failure."""
     starter: _Systemd | _Cron | None = None
-    if os.path.isdir("/run/systemd/system"):
+    if os.path.isdir(SYSTEMD):
         starter = _Systemd(params)
     elif shutil.which("crontab"):
         starter = _Cron(params)
@@ -145,9 +147,13 @@ class _Cron:
         self._timers = params["timers"]
 
     def _text(self) -> str:
-        with suppress(Failure):  # there is none yet
+        """What it says. Raises Failure where that cannot be told, because it would be lost in the next change."""
+        try:
             return programs.output(["crontab", "-l"])
-        return ""
+        except Failure as error:
+            if "no crontab for " not in str(error):
+                raise
+            return ""
 
     def there(self) -> list[str]:
         return sorted(timers.lines_of(self._text(), (timer["name"] for timer in self._timers)))

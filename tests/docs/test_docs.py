@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from irctl import incidents, runs
+from irctl import catalog, incidents, runs
 from irctl.cli import VERBS
+from irctl.content import OURS
 from tools import docs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,20 @@ def test_writing_the_pages_again_keeps_what_was_written_by_hand():
     by_hand = page.read_text().partition(docs.BEGIN)[2].partition(docs.END)[0]
     assert "leaks connections" in by_hand
     assert by_hand in dict(docs.pages())[page]
+
+
+def facts(name: str) -> list[str]:
+    return [f"{key}: {value}" for key, value in docs._facts(catalog.load(name, [OURS]))]
+
+
+def test_what_is_to_know_of_a_remediation_is_what_its_own_meta_files_say():
+    renew, sessions = facts("renew-certificate"), facts("db-connections")
+    said = "Refuse to have more certificates of this name issued within seven days. `--max`: 4 by default, up to 50"
+    assert f"blast radius: {said}" in renew
+    assert "blast radius: Refuse when more sessions than this match. `--max`: 100 by default, up to 10000" in sessions
+    assert not any("lab fault" in fact for fact in renew), "the lab has no certificate"
+    assert any(fact.endswith("`irctl drill run renew-certificate --host HOST`") for fact in renew)
+    assert "practise every: 30d; its fault: `irctl lab fault db-connections`" in sessions
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(shown(page))], ids=lambda page: page.name)

@@ -21,7 +21,7 @@ import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import openssl
 from ansible_collections.irctl.runbooks.plugins.module_utils.lineage import KINDS, Lineage
-from irctl.errors import FAILED, REFUSED
+from irctl.errors import FAILED, INVALID, REFUSED
 from tests import acme
 from tests.acme import NAME, SECOND, Site
 from tests.conftest import Done, Irctl, write_inventory
@@ -204,6 +204,59 @@ def test_the_restoration_of_a_drill_puts_back_the_certificate_from_before_and_ma
     assert not list(site.archive.glob("*2.pem")), "the drill's own is gone"
 
 
+def test_a_drill_ends_as_fixed_with_the_certificate_from_before_in_use_and_nothing_of_it_is_left(site: Site) -> None:
+    before, asked, command = kept(site), Asked(site), irctl(site)
+    with polled(site) as client:
+        done = command("drill", "run", "renew-certificate", "--host", "web", "--json")
+    assert done.code == 0, done.out + done.err
+    [drill] = done.json["drills"]
+    assert (drill["verdict"], drill["why"]) == ("fixed", "")
+    carried = {step["step"]: step["outcome"] for step in drill["steps"]}
+    assert (carried["mend"], carried["revert"], carried["restore"], carried["after"]) == (
+        "changed",
+        "changed",
+        "changed",
+        "unchanged",
+    )
+    assert (kept(site), asked.numbers, len(client.kinds)) == (before, (1, 1), 3), (
+        "the genuine, the expired, the renewed, the genuine"
+    )
+    left = {path.read_bytes() for path in (site.config / "irctl" / NAME).rglob("cert*.pem")}
+    assert len(left) == 1, "what the CA has counted, and nothing of the drill's own"
+    assert command("drill", "restore").out == "no drill was cut short\n"
+    due = command("leases", "run-due")
+    assert (due.code, due.out, kept(site)) == (0, "", before)
+
+
+def test_a_drill_that_was_killed_before_it_installed_anything_does_not_cost_a_genuine_certificate(site: Site) -> None:
+    expire(site)
+    marker = site.config / "irctl" / NAME / "drill.json"
+    killed = marker.read_text()
+    for entry in ("restore", "fault"):
+        site.reset()
+        marker.parent.mkdir(parents=True)
+        marker.write_text(killed)  # it speaks of version 2, which is not the drill's
+        site.certbot("renew", "--cert-name", NAME, "--force-renewal", "--no-random-sleep-on-renew")
+        site.settle()
+        genuine = kept(site)
+        assert any(line.startswith("privkey2.pem") for line in genuine)
+        assert part(site, entry).returncode == 0
+        assert (kept(site) == genuine, marker.exists()) == (entry == "restore", entry == "fault")
+        assert part(site, "restore").returncode == 0
+        assert (kept(site), marker.exists()) == (genuine, False)
+
+
+def test_what_a_drill_installed_in_part_is_taken_away(site: Site) -> None:
+    before = kept(site)
+    expire(site)
+    Lineage(str(site.config), NAME).use(1)
+    site.settle()
+    for kind in ("chain", "cert"):
+        (site.archive / f"{kind}2.pem").unlink()
+    assert part(site, "restore").returncode == 0
+    assert kept(site) == before
+
+
 def test_a_host_that_the_inventory_does_not_mark_takes_no_fault(site: Site) -> None:
     before = kept(site)
     for entry in ("fault", "restore"):
@@ -227,6 +280,20 @@ def test_a_revert_puts_back_the_certificate_from_before_and_certbot_does_not_bri
     assert aside.stat().st_mode & 0o077 == 0
 
 
+def test_a_revert_that_was_killed_is_carried_to_its_end_by_the_next_one(site: Site) -> None:
+    before = (age(site), kept(site))[1]
+    done = renew(site)
+    killing = wrapper(site, "killing", '"$@"\nkill -9 $PPID; sleep 1')
+    killed = irctl(site, certificates_nginx_reload=[*killing, *site.nginx, "-s", "reload"])("revert", done.json["run"], "--json")
+    assert killed.code not in (0, REFUSED), killed.out
+    acme.wait_until(lambda: site.serial() == site.stored())
+    assert os.readlink(site.live / "cert.pem").endswith("cert2.pem")
+    assert (site.archive / "cert3.pem").exists()
+    for outcome in ("changed", "unchanged"):
+        undone = irctl(site)("revert", done.json["run"], "--json")
+        assert (undone.code, undone.json["outcome"], kept(site)) == (0, outcome, before), undone.out
+
+
 def test_a_revert_is_refused_where_another_one_is_in_use_since_and_can_be_forced(site: Site) -> None:
     aged = age(site)
     done = renew(site)
@@ -241,7 +308,7 @@ def test_a_revert_is_refused_where_another_one_is_in_use_since_and_can_be_forced
 
 
 def test_a_certificate_that_has_ended_is_never_put_back(site: Site) -> None:
-    expire(site)
+    age(site, left=-1)
     done = renew(site)
     before = kept(site)
     refused = irctl(site)("revert", done.json["run"], "--json", "--force")
@@ -270,13 +337,14 @@ def test_a_week_has_a_budget_and_the_refusal_says_when_the_next_one_is_allowed(s
     assert 6.9 < (calendar.timegm(allowed) - time.time()) / 86400 <= 7
 
 
-@pytest.mark.parametrize("name", ["../live/shop.example.com", "nosuch"])
-def test_a_name_that_certbot_does_not_have_is_refused_and_named(site: Site, name: str) -> None:
+@pytest.mark.parametrize(("name", "code"), [("../live/shop.example.com", INVALID), ("nosuch", REFUSED)])
+def test_a_name_that_certbot_does_not_have_is_refused_and_named(site: Site, name: str, code: int) -> None:
     before = kept(site)
     done = renew(site, f"--name={name}")
-    assert (done.code, kept(site)) == (REFUSED, before), done.out
-    reason = done.host("web")["reason"]
-    assert f"certbot has no certificate nosuch in {site.config}; it has: {NAME}." in reason or "is no name of" in reason
+    assert (done.code, kept(site)) == (code, before), done.out
+    reason = done.json["reason"] if code == INVALID else done.host("web")["reason"]
+    there = f"certbot has no certificate nosuch in {site.config}; it has: {NAME}."
+    assert ("the name of one of certbot's certificates is needed" if code == INVALID else there) in reason
 
 
 def test_a_name_that_nginx_serves_and_the_certificate_lacks_is_refused_before_the_ca_is_asked(site: Site) -> None:
@@ -307,6 +375,38 @@ def test_a_hook_that_would_stop_the_server_is_refused(site: Site) -> None:
     done = renew(site)
     assert (done.code, kept(site), asked.numbers) == (REFUSED, before, NOTHING)
     assert "has a pre_hook (systemctl stop nginx), which irctl does not run." in done.host("web")["reason"]
+
+
+def everybodys(site: Site, text: str) -> tuple[Path, dict[str, str]]:
+    """A cli.ini that certbot reads for every lineage of a user, and the surroundings of that user."""
+    home = site.folder / "somebody"
+    path = home / ".config" / "letsencrypt" / "cli.ini"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path, {"HOME": str(home)}
+
+
+def test_a_hook_that_stands_in_certbots_own_configuration_is_refused_and_its_file_named(site: Site) -> None:
+    age(site)
+    before, asked = kept(site), Asked(site)
+    path, user = everybodys(site, "max-log-backups = 0\npre-hook = systemctl stop nginx\n")
+    done = irctl(site)("remediate", "renew-certificate", "--host", "web", "--json", **user)
+    assert (done.code, kept(site), asked.numbers) == (REFUSED, before, NOTHING), done.out
+    assert f"{path} has a pre_hook (systemctl stop nginx), which irctl does not run." in done.host("web")["reason"]
+
+
+@pytest.mark.parametrize("name", ["deploy-hook", "renew-hook"])
+def test_a_hook_for_what_was_issued_is_left_out_wherever_it_stands_and_named(site: Site, name: str) -> None:
+    age(site)
+    ran = site.folder / "ran"
+    settings = site.config / "renewal" / f"{NAME}.conf"
+    settings.write_text(settings.read_text().replace("[renewalparams]", f"[renewalparams]\nrenew_hook = touch {ran}"))
+    path, user = everybodys(site, f"{name} = touch {ran}\n")
+    done = irctl(site)("remediate", "renew-certificate", "--host", "web", "--json", **user)
+    assert (done.code, done.json["outcome"], ran.exists()) == (0, "changed", False), done.out
+    reason = done.host("web")["reason"]
+    assert "its renew_hook is not run: touch /" in reason
+    assert f"the {name.replace('-', '_')} of {path} is not run: touch /" in reason
 
 
 SPOILT = {
@@ -475,10 +575,16 @@ def test_a_disk_that_is_full_is_refused_before_the_ca_is_asked(narrow: Site) -> 
     assert "KiB are free where" in done.host("web")["reason"]
 
 
-def test_a_disk_that_becomes_full_while_a_certificate_is_issued_leaves_everything_and_it_is_used_later(narrow: Site) -> None:
+@pytest.mark.parametrize("pages", [0, 2])
+def test_a_disk_that_becomes_full_while_a_certificate_is_issued_leaves_everything_and_it_is_used_later(
+    narrow: Site, pages: int
+) -> None:
+    """With two pages left there is room for the certificate and its key, and none for the chain."""
     age(narrow)
     before, asked = kept(narrow), Asked(narrow)
-    filling = wrapper(narrow, "filling", f'"$@" || exit 1\n{fill(narrow.config)}\nexit 0')
+    spare = narrow.config / "spare"
+    left = f"dd if=/dev/zero of={spare} bs=4k count={pages} 2>/dev/null"
+    filling = wrapper(narrow, "filling", f'"$@" || exit 1\n{left}\n{fill(narrow.config)}\nrm -f {spare}\nexit 0')
     with polled(narrow) as client:
         done = renew(narrow, certificates_certbot=[*filling, "certbot"])
     assert (done.code, kept(narrow), len(client.kinds)) == (FAILED, before, 1), done.out

@@ -132,6 +132,43 @@ def test_an_order_has_places_of_its_own_and_no_hooks() -> None:
     assert kept == [*places, "[renewalparams]\n", "server = https://x/dir\n", "[[webroot_map]]\n"]
 
 
+def test_hooks_are_found_in_every_form_that_certbots_own_configuration_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "renewal").mkdir()
+    (tmp_path / "renewal" / "a.conf").write_text("[renewalparams]\npost_hook = reboot\n")
+    lines = [
+        "# pre-hook = no",
+        "--pre-hook = one",
+        "post-hook: 'two'",
+        "deploy-hook three four",
+        "[x]",
+        "renew-hook=",
+        "pre-hooks = no",
+    ]
+    (tmp_path / "cli.ini").write_text("\n".join(lines))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(certbot, "COMMON", ("~/cli.ini", "~/nosuch.ini"))
+    refused, left = certbot.hooks(Lineage(str(tmp_path), "a"))
+    path, not_run = tmp_path / "cli.ini", "which irctl does not run."
+    assert refused == [
+        f"The lineage has a post_hook (reboot), {not_run}",
+        f"{path} has a pre_hook (one), {not_run}",
+        f"{path} has a post_hook (two), {not_run}",
+    ]
+    assert left == [f"the deploy_hook of {path} is not run: three four"]
+
+
+def test_a_part_of_a_version_is_put_aside_too_and_a_second_time_finishes_the_first(tmp_path: Path) -> None:
+    lineage = Lineage(str(tmp_path), "a")
+    Path(lineage.archive).mkdir(parents=True)
+    for number in (2, 3):
+        Path(lineage.path("privkey", number)).write_text(str(number))
+        lineage.put_aside(number)
+    assert lineage.versions() == {}
+    assert sorted(path.read_text() for path in Path(lineage.ours).rglob("privkey*")) == ["2", "3"]
+
+
 def test_what_certbot_prints_is_cut_to_why() -> None:
     lines = [
         "Saving debug log",

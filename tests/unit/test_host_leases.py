@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import host_leases
+from ansible_collections.irctl.runbooks.plugins.module_utils import host_leases, moments, programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.host_leases import HostLease, clash, name_of, parse, text, units
 from ansible_collections.irctl.runbooks.plugins.module_utils.moments import RETRY, Moment
+from ansible_collections.irctl.runbooks.plugins.modules import host_lease
+from tests.acme import wait_until
 
 HOUR = 3600.0
 START = Moment(utc=1_000_000.0, uptime=500.0, boot="a")
@@ -106,3 +111,21 @@ def test_its_units_look_often_start_after_a_reboot_and_take_nothing_for_a_specif
     assert f'ExecStart="/opt/my python%%n/bin/python3" "-I" {host_leases.ROOT}/run.h1/look.py' in service
     assert "WantedBy=timers.target" in timer
     assert "OnBootSec=15" in timer
+
+
+def test_a_look_that_waited_while_the_lease_was_disarmed_raises_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(host_leases, "ROOT", str(tmp_path))
+    monkeypatch.setattr(host_leases, "UNITS", str(tmp_path / "units"))
+    folder = tmp_path / LEASE.name
+    folder.mkdir()
+    (folder / host_lease.ABOUT).write_text(text(replace(LEASE, armed=moments.now())))
+    waits = f":{folder.stat().st_ino} "
+    with ThreadPoolExecutor() as pool:
+        with programs.alone(str(folder)):
+            looking = pool.submit(host_lease.run, {"state": "due", "name": LEASE.name}, False)
+            wait_until(lambda: any("-> FLOCK" in line and waits in line for line in Path("/proc/locks").read_text().splitlines()))
+            shutil.rmtree(folder)
+        assert looking.result() == {"changed": False, "msg": "not armed any more"}
+    assert (capfd.readouterr().err, list(tmp_path.iterdir())) == ("", [])
