@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -31,7 +32,24 @@ class Value(click.ParamType[Any]):
         try:
             return self._check(value)
         except ValueError as error:
-            raise invalid(flag_of(param), str(error), value) from None
+            raise invalid(flag_of(param), str(error), getattr(error, "got", value)) from None
+
+
+class Choice(click.Choice[str]):
+    """One of a few words, refused like every other value, however long it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in self.choices:
+            raise invalid(flag_of(param), f"one of {', '.join(self.choices)} is needed", value)
+        return super().convert(value, param, ctx)
+
+
+class BadLine(ValueError):
+    """A line of @FILE that is refused; `got` is what stands there."""
+
+    def __init__(self, number: int, why: ValueError, got: str) -> None:
+        super().__init__(f"line {number}: {why}")
+        self.got = got
 
 
 def flag_of(param: click.Parameter | None) -> str:
@@ -81,13 +99,13 @@ def click_option(option: Option) -> click.Option:
     """Make the click option for one parameter of a remediation."""
     many = option.type == "list"
     kind: click.ParamType[Any] = (
-        click.Choice(option.choices) if option.choices else Value(_metavar(option), lambda text: parameters.check(option, text))
+        Choice(option.choices) if option.choices else Value(_metavar(option), lambda text: parameters.check(option, text))
     )
     if many:
         kind = Value(_metavar(option), _many(lambda text: parameters.check(option, text)))
     return click.Option(
         [option.flag],
-        type=click.BOOL if option.type == "bool" else kind,
+        type=Value("TEXT", _truth) if option.type == "bool" else kind,
         multiple=many,
         default=None,
         required=option.required,
@@ -96,9 +114,34 @@ def click_option(option: Option) -> click.Option:
     )
 
 
+_YES, _NO = frozenset(("yes", "true", "on", "1", "y", "t")), frozenset(("no", "false", "off", "0", "n", "f"))
+
+
+def _truth(text: str) -> bool:
+    """Yes or no, in any of the words that click knows for them but the empty one."""
+    word = text.strip().lower()
+    if word not in _YES | _NO:
+        raise ValueError("yes or no is needed")
+    return word in _YES
+
+
 def _metavar(option: Option) -> str:
-    kinds = {"duration": "DURATION", "name": "NAME", "path": "PATH", "network": "ADDRESS"}
-    return kinds.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
+    return _METAVARS.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
+
+
+_METAVARS = {
+    "duration": "DURATION",
+    "name": "NAME",
+    "unit": "UNIT",
+    "lineage": "NAME",
+    "path": "PATH",
+    "folder": "PATH",
+    "root": "PATH",
+    "network": "ADDRESS",
+    "bucket": "BUCKET",
+    "prefix": "PREFIX",
+    "sha256": "SHA256",
+}
 
 
 def _help(option: Option) -> str:
@@ -122,7 +165,7 @@ def _many(check: Callable[[str], Any]) -> Callable[[str], list[Any]]:
             try:
                 found += [check(line.strip())] if line.strip() and not line.startswith("#") else []
             except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
+                raise BadLine(number, error, line.strip()) from None
         if not found:
             raise ValueError(f"{source} names nothing")
         return found
@@ -139,7 +182,7 @@ def _lines(text: str, source: str) -> list[str]:
         elif path.is_file() and path.stat().st_size <= LARGEST_LIST:
             content = path.read_bytes()
         else:
-            raise ValueError("not a regular file of at most 1 MiB")
+            raise ValueError("not a regular file of at most 1 MiB" if os.path.lexists(path) else "there is no such file")
         if len(content) > LARGEST_LIST:
             raise ValueError("at most 1 MiB")
         return content.decode("utf-8").splitlines()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
@@ -39,6 +40,47 @@ def _network(value: object) -> str:
     return _text(value)
 
 
+def _bucket(value: object) -> str:
+    from ansible_collections.irctl.runbooks.plugins.module_utils import s3_requests
+
+    with _said_by_a_module():
+        s3_requests.place(_text(value), "us-east-1", None)
+    return _text(value)
+
+
+def _prefix(value: object) -> str:
+    from ansible_collections.irctl.runbooks.plugins.module_utils import archive
+
+    with _said_by_a_module():
+        return archive.check_prefix(_text(value))
+
+
+def _root(value: object) -> str:
+    from ansible_collections.irctl.runbooks.plugins.module_utils import capture
+
+    with _said_by_a_module():
+        capture.rules([_text(value)], [])
+    return _text(value)
+
+
+def _lineage(value: object) -> str:
+    from ansible_collections.irctl.runbooks.plugins.module_utils import certificates
+
+    try:
+        return certificates.check_name(_text(value))
+    except ValueError:
+        raise ValueError("the name of one of certbot's certificates is needed, such as shop.example.com") from None
+
+
+@contextmanager
+def _said_by_a_module() -> Iterator[None]:
+    """A module says `name: why (got '...')`; the name and the value are said by whoever asks here."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).partition(": ")[2].rpartition(" (got ")[0] or str(error)) from None
+
+
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false is needed")
@@ -51,7 +93,19 @@ def _text(value: object) -> str:
     return value
 
 
-_KINDS: Mapping[str, Callable[[object], str]] = {"name": values.name, "path": values.path, "network": _network}
+_KINDS: Mapping[str, Callable[[object], str]] = {
+    "name": values.name,
+    "unit": values.unit,
+    "lineage": _lineage,
+    "path": values.path,
+    "folder": values.folder,
+    "root": _root,
+    "network": _network,
+    "bucket": _bucket,
+    "prefix": _prefix,
+    "sha256": values.sha256,
+}
+KINDS = frozenset((*_KINDS, "duration"))
 
 
 def check_inventory(options: tuple[Option, ...], hosts: Mapping[str, Mapping[str, Any]]) -> None:

@@ -31,6 +31,10 @@ class Rules:
     total: int = 1 << 30
     home: str = ""
 
+    def taken(self, file: File) -> int:
+        """How many bytes of a file are taken."""
+        return min(file.bytes, self.largest)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -70,7 +74,7 @@ def rules(roots: Sequence[str], paths: Sequence[str], **more: Any) -> Rules:
     plain = tuple(dict.fromkeys(_plain(root) for root in roots))
     for root in plain:
         if root == "/" or any(_is_within(root, one) for one in NEVER):
-            raise ValueError(f"root: a folder of logs is needed, not {evidence_names.shown(root)}")
+            raise ValueError(f"root: a folder of logs is needed, such as /var/log (got '{evidence_names.shown(root)[:80]}')")
     return Rules(plain, tuple(_plain(path) for path in paths), **more)
 
 
@@ -86,6 +90,16 @@ def refusals(one: Rules, found: Mapping[str, Found]) -> list[str]:
             said.append(f"{evidence_names.shown(path)} is not below {' or '.join(one.roots)}, which is all that may be captured.")
         elif why := _nothing_at(path, found):
             said.append(f"{evidence_names.shown(path)} cannot be captured: {why}.")
+    return said
+
+
+def gone(given: Sequence[str], found: Mapping[str, Found]) -> dict[str, str]:
+    """Of these roots each that is not there or cannot be read, as it was given, with a sentence."""
+    said = {}
+    for root in given:
+        there = found[_plain(root)]
+        if there.left and not there.left[0].path:
+            said[root] = f"{evidence_names.shown(root)} cannot be captured: {there.left[0].why}."
     return said
 
 
@@ -145,7 +159,7 @@ def _reason(wanted: Wanted, one: Rules) -> str:
 def _limit(choice: Choice, one: Rules) -> None:
     left, kept = one.total, list[Wanted]()
     for wanted in sorted(choice.wanted, key=lambda each: (each.source not in one.paths, -each.written)):
-        size = min(wanted.file.bytes, one.largest)
+        size = one.taken(wanted.file)
         if size > left:
             choice.skipped.append(Left(wanted.source, f"too much in all: it has {size} bytes, and {left} are left"))
         elif len(kept) == MOST_FILES:

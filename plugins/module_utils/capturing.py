@@ -33,17 +33,29 @@ class Wish:
 
 @dataclass
 class Look:
-    """What there is to capture. `journal` is its size in bytes, or -1 where there is none to be had."""
+    """What there is to capture. `journal` is its size in bytes, or -1 where there is none to be had; `memory` that of a dump."""
 
     found: dict[str, Found]
     choice: Choice
     journal: int
     skipped: list[Left] = field(default_factory=list)
+    memory: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def of_files(self) -> int:
+        """How much the files will take, more or less."""
+        return sum(self.sizes.values())
 
     @property
     def bytes(self) -> int:
-        """How much the files and the journal will take, more or less."""
-        return sum(one.file.bytes for one in self.choice.wanted) + max(self.journal, 0)
+        """How much all of it will take, more or less."""
+        return self.of_files + max(self.journal, 0) + self.memory
+
+    @property
+    def most(self) -> int:
+        """How much room that needs meanwhile: a dump of the memory is there twice until it is copied into the snapshot."""
+        return self.bytes + self.memory
 
 
 def look(wish: Wish) -> Look:
@@ -53,9 +65,17 @@ def look(wish: Wish) -> Look:
         journal = min(streams.length(_journal(wish), JOURNAL_SECONDS), wish.rules.largest)
     except Failure as error:
         journal, skipped = -1, [Left("journal", str(error))]
+    memory = memory_bytes() if wish.memory else 0
     if wish.memory and (why := _no_memory(wish)):
-        skipped.append(Left("memory", why))
-    return Look(found, capture.choose(found, _with_less(wish.rules, max(journal, 0))), journal, skipped)
+        memory, skipped = 0, [*skipped, Left("memory", why)]
+    choice = capture.choose(found, _with_less(wish.rules, max(journal, 0) + memory))
+    sizes = {one.source: wish.rules.taken(one.file) for one in choice.wanted}
+    return Look(found, choice, journal, skipped, memory, sizes)
+
+
+def memory_bytes() -> int:
+    """How much memory this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _with_less(rules: Rules, taken: int) -> Rules:
@@ -79,7 +99,7 @@ def _journal(wish: Wish) -> list[str]:
 
 
 def _no_memory(wish: Wish) -> str:
-    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    size = memory_bytes()
     if not any(shutil.which(name) for name in DUMPERS):
         return f"the host has no program that dumps memory ({', '.join(DUMPERS)})"
     return f"{size} bytes, more than may be taken in all" if size > wish.rules.total else ""
@@ -190,7 +210,8 @@ def left_out(choice: Choice) -> dict[str, Any]:
 
 def preview(found: Look) -> str:
     """would-capture.json: the same, of a dry run, with sizes instead of hashes."""
-    files = [{"source": evidence_names.shown(one.source), "bytes": one.file.bytes} for one in found.choice.wanted]
-    parts = {"facts": list(host_facts.FACTS), "journal": max(found.journal, 0), "files": files}
+    files = [{"source": evidence_names.shown(source), "bytes": size} for source, size in found.sizes.items()]
+    memory = {"memory": found.memory} if found.memory else {}
+    parts = {"facts": list(host_facts.FACTS), **memory, "journal": max(found.journal, 0), "files": files}
     choice = Choice([], [*found.skipped, *found.choice.skipped], found.choice.older)
     return json.dumps({"schema": "irctl/would-capture/1", **parts, **left_out(choice)}, indent=1, ensure_ascii=False) + "\n"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -38,21 +39,40 @@ def whole(text: object) -> int:
     raise ValueError("expected a whole number in plain digits, such as 100")
 
 
-def name(text: object) -> str:
+def name(text: object, most: int = 63) -> str:
     """Check a name of a thing on a server: 1 to 63 bytes, as PostgreSQL has it, no control characters. Raises ValueError."""
     if not isinstance(text, str) or not text.strip():
         raise ValueError("a name must not be empty")
     if _CONTROL.search(text):
         raise ValueError("a name must not contain control characters")
-    if len(text.encode("utf-8", "surrogateescape")) > 63:
-        raise ValueError("a name has at most 63 bytes")
+    if len(text.encode("utf-8", "surrogateescape")) > most:
+        raise ValueError(f"a name has at most {most} bytes")
     return text
+
+
+def unit(text: object) -> str:
+    """Check the name of a unit of systemd, or a pattern of such names. Raises ValueError."""
+    return name(text, 255)
 
 
 def path(text: object) -> str:
     """Check the name of a file or folder on a host: whole, from the root on, and without '..'. Raises ValueError."""
     if not isinstance(text, str) or not text.startswith("/") or ".." in text.split("/") or "\0" in text:
         raise ValueError("a whole path without '..' is needed, such as /var/log")
+    return text
+
+
+def folder(text: object) -> str:
+    """Check the name of a folder whose content is meant, which is never all that there is. Raises ValueError."""
+    if not path(text).strip("/."):
+        raise ValueError("the whole path of a folder is needed, and not '/'")
+    return path(text)
+
+
+def sha256(text: object) -> str:
+    """Check a sha256 in hex. Raises ValueError."""
+    if not isinstance(text, str) or not _SHA256.fullmatch(text):
+        raise ValueError("a sha256 is needed: 64 hex digits")
     return text
 
 

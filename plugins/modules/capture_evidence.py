@@ -78,6 +78,10 @@ refusals:
   returned: when listed
   type: list
   elements: str
+gone:
+  description: Each of O(roots) that is not there or cannot be read, with a sentence.
+  returned: when listed
+  type: dict
 """
 
 import os
@@ -124,19 +128,24 @@ def _wish(params: Params) -> Wish:
         total=params["max_mib"] << 20,
         home=snapshots.home_of(params["folder"] or ""),
     )
-    return Wish(rules, now, tuple(values.name(unit) for unit in params["units"]), params["memory"])
+    return Wish(rules, now, tuple(values.unit(unit) for unit in params["units"]), params["memory"])
 
 
 def _listed(params: Params, check_mode: bool) -> Result:
     wish = _wish(params)
     found = capturing.look(wish)
     left = snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
-    said = [*capture.refusals(wish.rules, found.found), *_no_room(params, found, wish)]
-    return {"changed": False, "summary": _summary(found), "refusals": said, "msg": ", ".join([_to_do(found), *_leftovers(left)])}
+    return {
+        "changed": False,
+        "summary": _summary(found),
+        "refusals": [*capture.refusals(wish.rules, found.found), *_no_room(params, found)],
+        "gone": capture.gone(params["roots"], found.found),
+        "msg": ", ".join([_to_do(found), *_leftovers(left)]),
+    }
 
 
-def _no_room(params: Params, found: Look, wish: Wish) -> list[str]:
-    needed = sum(min(one.file.bytes, wish.rules.largest) for one in found.choice.wanted) + max(found.journal, 0) + snapshots.ROOM
+def _no_room(params: Params, found: Look) -> list[str]:
+    needed = found.most + snapshots.ROOM
     try:
         about = os.statvfs(params["temp"])
     except OSError as error:
@@ -163,8 +172,8 @@ def _shown(skipped: list[Left]) -> list[dict[str, str]]:
 
 def _to_do(found: Look) -> str:
     journal = f"{_sized(found.journal)} of the journal" if found.journal >= 0 else "no journal"
-    size = sum(one.file.bytes for one in found.choice.wanted)
-    said = [f"{_counted(len(found.choice.wanted), 'file')} ({_sized(size)})", journal]
+    said = [f"{_counted(len(found.choice.wanted), 'file')} ({_sized(found.of_files)})", journal]
+    said += [f"{_sized(found.memory)} of memory"] if found.memory else []
     said += [f"{found.choice.older} not written since then"] if found.choice.older else []
     return ", ".join([*said, *_said_left_out([*found.skipped, *found.choice.skipped])])
 
@@ -228,15 +237,13 @@ def _proved(params: Params, check_mode: bool) -> Result:
         return {"changed": False, "msg": "nothing is left on the host"}
     wish = _wish(params)
     found = capturing.look(wish)
-    if said := [*capture.refusals(wish.rules, found.found), *_no_room(params, found, wish), *_unreadable(found)]:
+    if said := [
+        *capture.refusals(wish.rules, found.found),
+        *_no_room(params, found),
+        *capture.gone(params["roots"], found.found).values(),
+    ]:
         raise Failure(" ".join(said))
     return {"changed": False, "summary": _summary(found), "msg": f"can be captured: {_to_do(found)}"}
-
-
-def _unreadable(found: Look) -> list[str]:
-    """Declared folders that are not there or cannot be read; a single file that cannot is no hindrance."""
-    roots = [(root, there.left[0].why) for root, there in found.found.items() if there.left and not there.left[0].path]
-    return [f"{evidence_names.shown(root)} cannot be captured: {why}." for root, why in roots]
 
 
 _STEPS = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}

@@ -118,6 +118,36 @@ def test_a_name_that_no_server_could_hold_is_refused(refused: Refused, option: s
     assert said.endswith(shown(value))
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        *(("archive-evidence", "--tree", value) for value in ("relative", "/", "/a/../b", "")),
+        *(("archive-evidence", "--bucket", value) for value in ("A B", "")),
+        *(("archive-evidence", "--prefix", value) for value in ("{{ x }}", "a//b", "../x")),
+        ("purge-evidence", "--tree", "/"),
+        ("purge-evidence", "--list", "purge-list.txt"),
+        ("purge-evidence", "--list-hash", "12"),
+        *(("capture-evidence", "--root", value) for value in ("/", "/proc", "log")),
+        ("capture-evidence", "--temp", "x"),
+        *(("renew-certificate", "--name", value) for value in ("../../etc", "-x", ".x", "a/b")),
+        *(("block-ip", "--allow-private", value) for value in ("", "maybe")),
+        ("block-ip", "--backend", "x" * 300),
+    ],
+)
+def test_a_value_of_another_kind_than_the_option_takes_is_refused(refused: Refused, name: str, option: str, value: str) -> None:
+    said = refused("remediate", name, "--host", "prod", option, value)
+    assert said.startswith(f"{option}: ")
+    assert said.endswith(shown(value))
+
+
+def test_of_a_file_that_is_not_there_and_of_a_bad_line_the_reason_is_said(refused: Refused, tmp_path: Path) -> None:
+    assert refused(*DB, "--user", "@/nosuch") == "--user: there is no such file (got '@/nosuch')"
+    (tmp_path / "list").write_text("198.51.100.7\n198.51.100.300\n")
+    said = refused("remediate", "block-ip", "--host", "prod", "--address", f"@{tmp_path}/list")
+    assert said.startswith("--address: line 2: ")
+    assert said.endswith("(got '198.51.100.300')")
+
+
 @pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "010", "1_000", "ten", "10001", "1\n", "\u0661"])
 def test_a_number_of_runs_to_list_is_checked_like_every_other(refused: Refused, value: str) -> None:
     said = refused("runs", "--last", value)

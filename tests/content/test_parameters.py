@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from typing import Any
 
@@ -55,6 +56,31 @@ def test_every_value_with_limits_is_an_option_and_its_default_and_example_keep_t
                 assert values.seconds(value) >= values.seconds(limits.get("minimum", "1s"))
             elif option["type"] == "int":
                 assert limits["minimum"] <= value <= limits["maximum"]
+
+
+def test_every_kind_of_value_is_known_and_defaults_and_examples_are_of_it(role: Role) -> None:
+    name, diagnosis = role.name.removeprefix("diagnose_").replace("_", "-"), role.about["kind"] == "diagnosis"
+    for entry in role.specs:
+        options = catalog.load(name, [OURS], diagnosis=diagnosis, entry_point=entry).options
+        assert {option.kind for option in options} <= {*parameters.KINDS, ""}
+        of_kinds = [option for option in options if option.kind]
+        parameters.check_inventory(options, {"the defaults": {option.variable: option.default for option in of_kinds}})
+        parameters.check_inventory(options, {"the examples": {option.variable: option.example for option in of_kinds}})
+
+
+def test_the_schema_of_a_remediation_knows_the_same_kinds() -> None:
+    schema = json.loads((ROOT / "irctl" / "schemas" / "remediation-1.json").read_text())
+    assert (
+        f"{sorted(parameters.KINDS)}"
+        == f"{sorted(schema['properties']['values']['additionalProperties']['properties']['kind']['enum'])}"
+    )
+
+
+def test_a_variable_that_roles_share_is_of_one_kind_in_each() -> None:
+    first: dict[str, Any] = {}
+    for role in ROLES:
+        for name, limits in role.about["values"].items():
+            assert limits == first.setdefault(name, limits), f"{name} in {role.name}"
 
 
 def test_what_a_drill_gives_is_a_parameter_of_an_entry_point_and_a_value_that_fits(remediation: Role) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import capture, evidence_names, masks, snapshots, streams
+from ansible_collections.irctl.runbooks.plugins.module_utils import capture, capturing, evidence_names, masks, snapshots, streams
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left
 
@@ -70,6 +71,40 @@ def test_a_root_that_is_not_there_is_left_out_with_its_reason(tmp_path: Path) ->
     rules = capture.rules([str(tmp_path / "gone")], [])
     choice = capture.choose(capture.survey(rules), rules)
     assert choice.skipped == [Left(str(tmp_path / "gone"), "no such file or directory")]
+
+
+def test_the_roots_that_are_gone_are_named_as_they_were_given(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    given = [f"{tmp_path}/there/", f"{tmp_path}//gone/"]
+    rules = capture.rules(given, [])
+    assert capture.gone(given, capture.survey(rules)) == {given[1]: f"{given[1]} cannot be captured: no such file or directory."}
+
+
+def looked(tmp_path: Path, *, memory: bool, largest: int = 100 << 20) -> capturing.Look:
+    log = tmp_path / "log"
+    log.mkdir(exist_ok=True)
+    (log / "a.log").write_bytes(b"x" * 5000)
+    rules = capture.rules([str(log)], [], largest=largest, total=1 << 60)
+    return capturing.look(capturing.Wish(rules, time.time(), memory=memory))
+
+
+def test_a_dump_of_the_memory_needs_room_twice_where_it_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = looked(tmp_path, memory=True)
+    assert (without.memory, without.skipped[-1].path) == (0, "memory"), "no avml is here"
+    (tmp_path / "avml").write_text("#!/bin/sh\n")
+    (tmp_path / "avml").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = looked(tmp_path, memory=True)
+    assert found.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert (found.bytes - without.bytes, found.most - without.most) == (found.memory, 2 * found.memory)
+    assert json.loads(capturing.preview(found))["memory"] == found.memory
+    assert looked(tmp_path, memory=False).most == without.most
+
+
+def test_sizes_are_those_of_what_is_taken_of_each_file(tmp_path: Path) -> None:
+    found = looked(tmp_path, memory=False, largest=1000)
+    assert found.of_files == 1000
+    assert [one["bytes"] for one in json.loads(capturing.preview(found))["files"]] == [1000]
 
 
 @pytest.mark.parametrize(

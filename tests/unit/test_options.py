@@ -18,16 +18,16 @@ IDLE = Option(
 MAX = Option("x_max", "--max", "int", "How many.", default=100, minimum=1, maximum=10000)
 DATABASE = Option("x_database", "--database", "list", "Which.", default=[], kind="name", example=["shop"])
 MODE = Option("x_mode", "--mode", "str", "How.", choices=("soft", "hard"))
-ALL = (IDLE, MAX, DATABASE, MODE)
+FORCE = Option("x_force", "--force", "bool", "Whether.", default=False)
+ALL = (IDLE, MAX, DATABASE, MODE, FORCE)
+NAMES = {"idle_for": "x_idle_for", "max": "x_max", "database": "x_database", "mode": "x_mode", "force": "x_force"}
 
 
 def typed(*words: str) -> dict[str, Any]:
     """What Ansible would get for this command line."""
     command = click.Command("x", params=[options.click_option(option) for option in ALL])
     context = command.make_context("x", list(words))
-    return options.typed(
-        context, {"idle_for": "x_idle_for", "max": "x_max", "database": "x_database", "mode": "x_mode"}, context.params
-    )
+    return options.typed(context, NAMES, context.params)
 
 
 def refused(*words: str) -> str:
@@ -63,8 +63,15 @@ def test_a_file_that_names_nothing_or_is_none_is_refused(tmp_path: Path) -> None
     assert "the file cannot be read" in refused("--database", f"@{tmp_path}/binary")
     assert "at most 1 MiB" in refused("--database", f"@{tmp_path}/large")
     assert "line 2: a name has at most 63 bytes" in refused("--database", f"@{tmp_path}/long")
-    for path in (tmp_path, tmp_path / "nosuch", "/dev/zero"):
+    for path in (tmp_path, "/dev/zero"):
         assert "not a regular file" in refused("--database", f"@{path}")
+    assert refused("--database", "@/nosuch") == "--database: there is no such file (got '@/nosuch')"
+
+
+def test_of_a_bad_line_in_a_file_its_number_and_what_stands_there_are_said(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("shop\n\n a\x07b\n")
+    said = refused("--database", f"@{tmp_path}/bad")
+    assert said == "--database: line 3: a name must not contain control characters (got 'a\\x07b')"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +104,15 @@ def test_a_number_is_refused_with_the_why(value: str, why: str) -> None:
 
 def test_a_choice_is_held_to() -> None:
     assert typed("--mode", "hard") == {"x_mode": "hard"}
-    with pytest.raises(click.BadParameter):
-        typed("--mode", "other")
+    assert refused("--mode", "other") == "--mode: one of soft, hard is needed (got 'other')"
+    assert refused("--mode", "x" * 5000) == f"--mode: one of soft, hard is needed (got '{'x' * 79}~')"
+
+
+def test_yes_and_no_have_several_words_and_nothing_is_not_one_of_them() -> None:
+    for word, truth in (("yes", True), ("TRUE", True), ("1", True), ("on", True), ("no", False), ("false", False), ("0", False)):
+        assert typed("--force", word) == {"x_force": truth}
+    for word in ("", " ", "maybe", "2"):
+        assert refused("--force", word) == f"--force: yes or no is needed (got '{word}')"
 
 
 def test_the_refused_value_is_shown_escaped_and_cut() -> None:

@@ -94,6 +94,12 @@ def test_a_name_that_the_server_could_not_hold_is_refused(text: object, why: str
         values.name(text)
 
 
+def test_a_unit_of_systemd_may_be_longer_than_a_name_of_postgres() -> None:
+    assert values.unit("x" * 255) == "x" * 255
+    with pytest.raises(ValueError, match="255 bytes"):
+        values.unit("x" * 256)
+
+
 def matches(patterns: list[str], text: str) -> bool:
     return bool(re.search(values.any_of(patterns), text))
 
