@@ -138,6 +138,8 @@ _METAVARS = {
     "folder": "PATH",
     "root": "PATH",
     "network": "ADDRESS",
+    "host": "HOST",
+    "endpoint": "URL",
     "bucket": "BUCKET",
     "prefix": "PREFIX",
     "sha256": "SHA256",

@@ -101,6 +101,8 @@ _KINDS: Mapping[str, Callable[[object], str]] = {
     "folder": values.folder,
     "root": _root,
     "network": _network,
+    "host": values.host,
+    "endpoint": values.endpoint,
     "bucket": _bucket,
     "prefix": _prefix,
     "sha256": values.sha256,

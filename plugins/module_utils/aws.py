@@ -103,6 +103,8 @@ def _endpoint(url: str | None) -> str | None:
     if not url:
         return None
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("aws_endpoint: an address without user and password is needed")
     if parts.scheme == "https" and parts.hostname:
         return url
     if parts.scheme == "http" and _is_here(parts.hostname or ""):

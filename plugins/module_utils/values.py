@@ -9,6 +9,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._:%,\[\]-]{1,1000}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -23,8 +24,10 @@ def seconds(text: object) -> int:
 
 
 def duration(total: float) -> str:
-    """Say seconds in the largest unit that keeps them readable: 45s, 10m, 3h, 2d."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+    """Say seconds in the largest unit that keeps them readable: 45s, 10m, 90m, 3h, 2d."""
+    units = (("d", 86400), ("h", 3600), ("m", 60))
+    whole = [(unit, size) for unit, size in units if total >= size and total % size == 0]
+    for unit, size in whole or units:
         if total >= size:
             return f"{total / size:.0f}{unit}"
     return f"{total:.0f}s"
@@ -67,6 +70,23 @@ def folder(text: object) -> str:
     if not path(text).strip("/."):
         raise ValueError("the whole path of a folder is needed, and not '/'")
     return path(text)
+
+
+def host(text: object) -> str:
+    """Check where a server is: a name, an address, several of them, or the folder of a socket; no URL. Raises ValueError."""
+    if isinstance(text, str) and (_HOST.fullmatch(text) or (text.startswith("/") and path(text))):
+        return text
+    raise ValueError("a host name, an address or the folder of a socket is needed, and no more")
+
+
+def endpoint(text: object) -> str:
+    """Check the address of a service, in which no user and no password may stand. Raises ValueError."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(text) if isinstance(text, str) and text.isprintable() else urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("an address such as https://store.example.com is needed, without user and password")
+    return str(text)
 
 
 def sha256(text: object) -> str:

@@ -16,6 +16,8 @@ TAKEN = {
     "bucket": ["example-evidence", "a.b", "x" * 63],
     "prefix": ["irctl", "irctl/prod", "a_b.c/d-e"],
     "sha256": ["0" * 64, "aF" * 32],
+    "host": ["db1.example.com", "10.0.0.5", "fd00::5", "/var/run/postgresql", "db1,db2", "localhost"],
+    "endpoint": ["https://store.example.com", "http://127.0.0.1:9000", "https://[fd00::5]:9000/s3"],
 }
 REFUSED = {
     "lineage": ["", "../../etc", "a/b", ".hidden", "-x", "a\n", "a b", "x" * 300],
@@ -24,6 +26,8 @@ REFUSED = {
     "root": ["", "/", "//", "/proc", "/sys/kernel", "/dev", "relative", "/var/../etc"],
     "bucket": ["", "A B", "Upper", "ab", "a..b", "-ab", "x" * 64, "a/b"],
     "prefix": ["", "{{ x }}", "a//b", "/a", "a/", "../a", "a b", "x" * 201],
+    "host": ["", "postgresql://ops:secret@db1/shop", "host=db1 password=x", "ops@db1", "a b", "/run/../etc", "db1\n"],
+    "endpoint": ["", "store", "https://user:secret@store.example.com", "https://user@store", "ftp://store", "https://", "https://a\nb"],
     "sha256": ["", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", "\u0660" * 64],
 }
 CASES = [(kind, value) for kind, values in REFUSED.items() for value in values]
@@ -66,3 +70,11 @@ def test_what_is_no_text_is_of_no_kind(kind: str, value: object) -> None:
 
 def test_every_kind_is_tried_here_or_with_the_values_that_it_is_made_of() -> None:
     assert {*TAKEN, "duration", "name", "path", "network"} == parameters.KINDS
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    for kind, address in (("endpoint", "https://ops:hunter2@store.example.com"), ("host", "postgresql://ops:hunter2@db1/shop")):
+        with pytest.raises(Invalid) as caught:
+            parameters.check_inventory((option(kind),), {"db1": {"x_y": address}})
+        assert "hunter2" not in str(caught.value)
+        assert "ops:***@" in str(caught.value)

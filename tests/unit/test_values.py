@@ -49,7 +49,10 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         values.seconds(text)
 
 
-@pytest.mark.parametrize(("total", "said"), [(0, "0s"), (45, "45s"), (600, "10m"), (10800, "3h"), (172800, "2d")])
+@pytest.mark.parametrize(
+    ("total", "said"),
+    [(0, "0s"), (45, "45s"), (600, "10m"), (5400, "90m"), (10800, "3h"), (129600, "36h"), (172800, "2d"), (3661.2, "1h")],
+)
 def test_a_duration_is_said_in_its_largest_unit(total: float, said: str) -> None:
     assert values.duration(total) == said
 
