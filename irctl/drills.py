@@ -14,7 +14,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl import catalog, incidents, leases, locks
 from irctl import severity as scales
 from irctl.content import Content
-from irctl.errors import EvidenceError, invalid
+from irctl.errors import EvidenceError, IrctlError, invalid
 
 FIXED, NOT_FIXED, WORSE, NOTHING, UNKNOWN = VERDICTS = ("fixed", "not fixed", "worse", "nothing to do", "unknown")
 NEEDED = ("fault", "verify")  # the entry points without which nothing can be drilled
@@ -146,7 +146,7 @@ def _left(home: Path, marker: Path) -> bool:
         if incidents.state(home, marker.name).closed:
             marker.unlink(missing_ok=True)
         return marker.exists()
-    except EvidenceError:  # of the one whose journal is broken; the others go on
+    except IrctlError:  # its journal is broken or gone; the others go on
         return True
     finally:
         locks.release([held])
@@ -169,7 +169,7 @@ def reminders(home: Path) -> list[str]:
 def _reminder(home: Path, incident: str) -> str:
     try:
         drill = find(home, incident)
-    except EvidenceError as error:
+    except IrctlError as error:
         return f"drill {incident} was cut short, its fault may still be there, and it cannot be restored: {error}"
     what = f"drill {incident} ({drill.remediation} on {', '.join(drill.hosts)})"
     return f"{what} was cut short and its fault may still be there: irctl drill restore {incident}"

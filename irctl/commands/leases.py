@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl import drill_restore, leases, leasing, moments, options, render
+from irctl import drill_restore, leases, leasing, moments, options, render, signals
 from irctl.commands import Group, quiet, remind, settings_of, wants_json
 from irctl.commands.stop import reason as a_reason
 from irctl.errors import DONE, FAILED, IrctlError
@@ -149,11 +151,17 @@ def run_due(ctx: click.Context, every: int | None) -> int:
 @click.pass_context
 def watch(ctx: click.Context, every: int) -> None:
     """End leases as they are over, until it is stopped: for a container, or a machine without systemd and cron."""
+    with suppress(signals.Stopped):  # which is how it is meant to end
+        _watch(ctx, every)
+
+
+def _watch(ctx: click.Context, every: int) -> None:
     while True:
         try:
             settings = settings_of(ctx)
-            for sentence in leasing.run_due(settings, every, quiet) + drill_restore.run_due(settings, quiet):
-                click.echo(sentence, err=True)
+            for look in (partial(leasing.run_due, settings, every, quiet), partial(drill_restore.run_due, settings, quiet)):
+                for sentence in look():
+                    click.echo(sentence, err=True)
         except IrctlError as error:  # the next look may go better, and without looks nothing ends
             click.echo(f"FAILED: {error}", err=True)
         time.sleep(every)

@@ -261,6 +261,29 @@ def test_a_lease_that_cannot_be_ended_is_given_up_with_a_reason_or_forced(switch
     assert "change 4711" in (switch.irctl.home / "journal.jsonl").read_text()
 
 
+def test_the_watch_ends_what_is_over_goes_on_after_what_fails_and_ends_well_when_it_is_stopped(
+    switch: Switch, wait_until: Wait
+) -> None:
+    run = switch.on("--for", "1m").json["run"]
+    broken = switch.irctl.home / "drills" / "INC-2026-1121-001"
+    broken.parent.mkdir(mode=0o700)
+    broken.touch(mode=0o600)  # a drill without a journal
+    watch = switch.irctl.start("leases", "watch", "--every", "5s")
+    try:
+        switch.pass_time(60)
+        wait_until(lambda: switch.state == "off" and not switch.files(), 60)
+        switch.on("--for", "1m")
+        switch.pass_time(60)
+        wait_until(lambda: switch.state == "off" and not switch.files(), 60)
+    finally:
+        watch.terminate()
+    _, err = watch.communicate(timeout=60)
+    assert watch.returncode == 0, err
+    assert f"ended: switch on here ({run})" in err
+    assert "FAILED: drill INC-2026-1121-001" in err
+    assert "Traceback" not in err
+
+
 def test_while_somebody_ends_it_a_lease_is_neither_extended_nor_given_up(switch: Switch) -> None:
     """What was read before the other's end would be written back, and the lease be on again."""
     run = switch.on("--for", "1m").json["run"]
