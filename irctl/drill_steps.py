@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from irctl import catalog, engine, errors, flow
+from irctl import catalog, errors, flow, signals
 from irctl.config import Settings
 from irctl.drills import FIXED, NOT_FIXED, NOTHING, UNKNOWN, WORSE
 from irctl.errors import IrctlError
@@ -87,8 +87,7 @@ class Course:
             self.signal = f"stopped by {signal.Signals(number).name}"
             self._woken.set()
 
-        heeded = [number for number in engine.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
-        before = {number: signal.signal(number, note) for number in heeded}
+        before = {number: signal.signal(number, note) for number in signals.heeded()}
         try:
             yield
         finally:

@@ -23,7 +23,6 @@ from irctl.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
 from irctl.errors import INDETERMINATE, IrctlError
 from irctl.evidence import RUN_ID
 from irctl.processes import adopt_orphans, kill_children, prepare
-from irctl.signals import SIGNALS as SIGNALS
 
 # What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
 ENVIRONMENT = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
@@ -235,8 +234,7 @@ def _cut_short_by_signals(end: End, timeout: int) -> Iterator[None]:
         cut(f"stopped by {signal.Signals(number).name}")
 
     prepare()
-    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores one
-    before = {number: signal.signal(number, on_signal) for number in heeded}
+    before = {number: signal.signal(number, on_signal) for number in signals.heeded()}
     watchdog = threading.Timer(timeout, cut, [f"the time limit of {timeout} s was reached"])
     watchdog.daemon = True
     watchdog.start()

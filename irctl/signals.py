@@ -23,11 +23,15 @@ class _State:
 _state = _State()
 
 
+def heeded() -> list[signal.Signals]:
+    """All of them but a hang-up that nohup has ignored. A shell in the background ignores INT, and that is not meant for irctl."""
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+
+
 def install() -> None:
-    """Answer signals from now on, but for those that whoever started irctl wants ignored."""
-    for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    """Answer signals from now on."""
+    for number in heeded():
+        signal.signal(number, _stop)
 
 
 def ignore() -> None:

@@ -97,11 +97,15 @@ class Far:
         found: dict[str, Any] = json.loads(self.host.read(f"{LEASES}/{self.armed[0]}/lease.json"))
         return found
 
-    def rewrite(self, **armed: Any) -> dict[str, Any]:
-        """Change what the host has kept of the moment when it was armed; what is a number is added to it."""
+    def rewrite(self, seen: float = 0.0, **armed: Any) -> dict[str, Any]:
+        """Change what the host has kept of the moment when it was armed; what is a number is added to it. `seen` is for how many
+        seconds the boot that it names was seen to go on.
+        """
         lease = self.lease()
         for key, value in armed.items():
             lease["armed"][key] = value if isinstance(value, str) else lease["armed"][key] + value
+        if seen:
+            lease["uptimes"] = {armed["boot"]: lease["armed"]["uptime"] + seen}
         self.write(lease)
         return lease
 
@@ -263,9 +267,7 @@ def test_a_clock_that_was_set_back_across_a_reboot_does_not_keep_it_on(far: Far)
     far.leased()
     far.keep()
     for _ in range(5):
-        lease = far.rewrite(boot="another-boot", uptime=9_000_000.0, utc=7200)
-        lease["uptimes"] = {"another-boot": lease["armed"]["uptime"] + 1800}
-        far.write(lease)
+        far.rewrite(boot="another-boot", uptime=9_000_000.0, utc=7200, seen=1800)
         assert (far.look(), far.frozen, far.nothing_left) == (0, False, True)
         far.again()
 

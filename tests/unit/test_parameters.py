@@ -27,7 +27,15 @@ REFUSED = {
     "bucket": ["", "A B", "Upper", "ab", "a..b", "-ab", "x" * 64, "a/b"],
     "prefix": ["", "{{ x }}", "a//b", "/a", "a/", "../a", "a b", "x" * 201],
     "host": ["", "postgresql://ops:secret@db1/shop", "host=db1 password=x", "ops@db1", "a b", "/run/../etc", "db1\n"],
-    "endpoint": ["", "store", "https://user:secret@store.example.com", "https://user@store", "ftp://store", "https://", "https://a\nb"],
+    "endpoint": [
+        "",
+        "store",
+        "https://user:secret@store.example.com",
+        "https://user@store",
+        "ftp://store",
+        "https://",
+        "https://a\nb",
+    ],
     "sha256": ["", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", "\u0660" * 64],
 }
 CASES = [(kind, value) for kind, values in REFUSED.items() for value in values]
