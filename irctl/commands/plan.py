@@ -82,7 +82,7 @@ def _plan(found: Remediation, **given: Any) -> int:
     if given["out"] and done.outcome in GOOD:
         made = asked(ctx, order, done, given)
         documents.create(out, dict(made.document), "--out")
-        named, until = values.printable(out, 80), made.document["expires"]
+        named, until = values.printable(out, 4096), made.document["expires"]
         click.echo(f"{named}: request {made.id}, until {until}. To approve it: irctl approve {named} --as ROLE", err=True)
     elif given["out"]:
         click.echo(f"warning: {values.printable(out, 80)} was not written: the dry run ended as {done.outcome}", err=True)

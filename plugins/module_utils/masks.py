@@ -49,20 +49,20 @@ _COMMAND = re.compile(r"(?:^|[\s\"'(])--?\w|\b(?:set|config|rabbitmqctl|vault|mc
 
 @dataclass(frozen=True)
 class _Form:
-    """How a program takes a secret: in the word after one of `next`, in the same word after one of `glued`, or as any word.
+    """How a program takes a secret: in the word after one of `apart`, in the same word after one of `glued`, or as a bare word.
 
     With `after` only once one of these words was given.
     """
 
     program: re.Pattern[str]
-    next: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     glued: tuple[str, ...] = ()
-    any: bool = False
+    bare: bool = False
     after: frozenset[str] = frozenset()
 
 
-def _form(program: str, next: str = "", glued: str = "", *, any: bool = False, after: str = "") -> _Form:  # noqa: A002
-    return _Form(re.compile(program), frozenset(next.split()), tuple(glued.split()), any, frozenset(after.split()))
+def _form(program: str, apart: str = "", glued: str = "", *, bare: bool = False, after: str = "") -> _Form:
+    return _Form(re.compile(program), frozenset(apart.split()), tuple(glued.split()), bare, frozenset(after.split()))
 
 
 _FORMS = (
@@ -79,10 +79,10 @@ _FORMS = (
     _form(r"xfreerdp\d*", glued="/p:"),
     _form(r"openssl", "-k -K"),
     _form(r"influx|doctl", "-t -p"),
-    _form(r"htpasswd|mkpasswd", any=True),
-    _form(r"rabbitmqctl", any=True, after="add_user change_password authenticate_user"),
-    _form(r"vault", any=True, after="login put"),
-    _form(r"mc", any=True, after="set add"),
+    _form(r"htpasswd|mkpasswd", bare=True),
+    _form(r"rabbitmqctl", bare=True, after="add_user change_password authenticate_user"),
+    _form(r"vault", bare=True, after="login put"),
+    _form(r"mc", bare=True, after="set add"),
 )
 _USER = re.compile(r"-[A-Za-z]{0,6}[uU]|--user|--proxy-user|--auth|--cert|-E")  # their value is NAME:PASSWORD, or NAME%PASSWORD
 _JOINED_USER = re.compile(r"(--(?:user|proxy-user|auth|cert)=|-[uU])([^\s:%=]*[:%].+)", re.DOTALL)
@@ -181,7 +181,7 @@ class _Command:
         if self._is_value_of(before):
             return HIDDEN
         for form in self._in_force():
-            if before in form.next or (form.any and not bare.startswith("-") and not form.program.fullmatch(_base(bare))):
+            if before in form.apart or (form.bare and not bare.startswith("-") and not form.program.fullmatch(_base(bare))):
                 return HIDDEN
             if glued := next((one for one in form.glued if bare.startswith(one) and len(bare) > len(one)), ""):
                 return glued + HIDDEN
