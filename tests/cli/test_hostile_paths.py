@@ -11,12 +11,11 @@ import pytest
 
 from irctl import journal
 from tests.cli.conftest import only_object
-from tests.conftest import Irctl
+from tests.conftest import Irctl, needs_root
 
 Refused = Callable[..., str]
 LONG = "x" * 5000
 DB = ["--host", "db1"]
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a disk is mounted, which needs root")
 
 
 @pytest.mark.parametrize("option", ["--allowed-signers", "--tsa-ca"])

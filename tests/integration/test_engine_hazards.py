@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.sessions import counted
 from irctl.lab_postgres import Postgres
-from tests.conftest import Irctl, Sessions, host_of, write_inventory
+from tests.conftest import Irctl, Sessions, host_of, needs_root, write_inventory
 from tests.integration.conftest import Collection
 
 CANARY = "canary-5bd1e0"
@@ -193,9 +193,6 @@ def test_a_dead_python_in_the_path_is_not_picked(collection: Collection, tmp_pat
     collection.role("ping", change="ansible.builtin.ping: {}")
     done = collection.irctl("remediate", "ping", "--host", "here", "--json", PATH=f"{shims}:{os.environ['PATH']}")
     assert done.json["outcome"] == "unchanged", done.out
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of 40 MB is mounted, which needs root")
 
 
 @needs_root

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,11 +14,10 @@ import yaml
 
 from irctl import config, leases, leasing, locks
 from irctl.errors import BUSY, EVIDENCE, FAILED, INVALID, REFUSED, Invalid
-from tests.conftest import Done
+from tests.conftest import Done, needs_root
 from tests.integration.conftest import Collection, needs_cron
 
 Wait = Callable[..., Any]
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of 40 MB is mounted, which needs root")
 FIVE_TIMES = pytest.mark.parametrize("time_number", range(5))
 
 
