@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.checksums import Sum
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import Lock, Stored, Sum
+from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import Lock, Stored
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 

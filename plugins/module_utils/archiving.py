@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import archive, incident_journal, object_store, trees
+from ansible_collections.irctl.runbooks.plugins.module_utils import archive, checksums, incident_journal, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import Kept, Plan, Sent, Subject, Wish
+from ansible_collections.irctl.runbooks.plugins.module_utils.checksums import CutShort, Sum
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.incident_journal import JOURNAL, MANIFEST, RECORD, Broken, Standing
-from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import AlreadyThere, CutShort, Store, Stored, Sum
+from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import AlreadyThere, Store, Stored
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left, Reading
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
@@ -145,7 +146,7 @@ def kept(store: Store, prefix: str, name: str) -> Kept:
         found.number = max(manifests)
         key = manifests[found.number].key
         content = store.read(key)
-        found.sha256 = object_store.sum_of(content).sha256
+        found.sha256 = checksums.sum_of(content).sha256
         found.manifest = archive.parsed(content, key, name, found.number)
     return found
 
@@ -254,7 +255,7 @@ class Sending:
         if one.file.bytes > SMALL:
             return self._send_large(one, key)
         content = b"".join(one.pieces(SMALL))
-        found = object_store.sum_of(content)
+        found = checksums.sum_of(content)
         stored, new = self._place(key, found, lambda free: self._store.put(free, content, found, self._plan.new))
         return stored.key, found, stored, new
 
@@ -268,7 +269,7 @@ class Sending:
             except AlreadyThere:
                 pass
         one.rewind()
-        found = object_store.sum_of_parts(one.pieces(object_store.part_size(one.file.bytes)))
+        found = checksums.sum_of_parts(one.pieces(checksums.part_size(one.file.bytes)))
 
         def again(free: str) -> None:
             one.rewind()
@@ -283,7 +284,7 @@ class Sending:
         """Send a file as it is read: whole where it is not too large for that and the store can, else in parts."""
         size, lock = one.file.bytes, self._plan.new
         if not self._streams or size > WHOLE:
-            return self._store.upload(key, one.pieces(object_store.part_size(size)), lock)
+            return self._store.upload(key, one.pieces(checksums.part_size(size)), lock)
         for attempt in range(1, STREAMS + 1):
             one.rewind()
             try:
@@ -335,7 +336,7 @@ class Sending:
     def _write_manifest(self) -> str:
         """Last of all, because a manifest says that everything is there. Raises Failure."""
         content = archive.manifest(self._plan, self.done.sent, self._wish, time.time())
-        found = object_store.sum_of(content)
+        found = checksums.sum_of(content)
         key = archive.manifest_key(self._wish.prefix, self._name, self._plan.kept.number + 1)
         try:
             self._store.put(key, content, found, self._plan.new)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import xml.sax.saxutils as xml
 from collections import deque
@@ -15,13 +14,21 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import aws, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.checksums import (
+    Hashing,
+    Sum,
+    checksum_headers,
+    framed,
+    framed_length,
+    to_base64,
+    to_hex,
+    to_md5,
+)
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
-from ansible_collections.irctl.runbooks.plugins.module_utils.http_connection import PIECE, Content
+from ansible_collections.irctl.runbooks.plugins.module_utils.http_connection import Content
 from ansible_collections.irctl.runbooks.plugins.module_utils.s3_requests import EMPTY, Answer, Bucket, Query, elements, text_of
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-PART = 8 << 20  # bytes of a part of a large object
-MOST_PARTS = 10_000
 LARGEST = 5 << 40  # bytes of an object
 LARGEST_READ = 2 << 30  # bytes of one that is read into memory: a manifest of some millions of files
 DOWNLOADS = 3  # tries of one that breaks off
@@ -34,10 +41,6 @@ Headers = Mapping[str, str]
 
 class AlreadyThere(Exception):
     """Another object has this key; nothing was written."""
-
-
-class CutShort(Exception):
-    """There was less content than was said that there would be."""
 
 
 @dataclass(frozen=True)
@@ -72,56 +75,6 @@ class Stored:
     lock: Lock = Lock()
 
 
-@dataclass(frozen=True)
-class Sum:
-    """What content was, as it was read: size, sha256 in hex, and, where it went in parts, the sha256 of the parts' sha256.
-
-    The md5 is not sent to a store that takes checksums, so that, where it tells it, it has taken it of what it holds.
-    """
-
-    bytes: int
-    sha256: str
-    of_parts: str = ""
-    md5: str = ""
-
-
-def sum_of(content: Content) -> Sum:
-    return Sum(len(content), hashlib.sha256(content).hexdigest(), md5=hashlib.md5(content, usedforsecurity=False).hexdigest())
-
-
-def sum_of_parts(pieces: Iterable[Content]) -> Sum:
-    """What these pieces are, as if each were sent as a part."""
-    whole, size, parts = hashlib.sha256(), 0, hashlib.sha256()
-    for piece in pieces:
-        whole.update(piece)
-        parts.update(hashlib.sha256(piece).digest())
-        size += len(piece)
-    return Sum(size, whole.hexdigest(), parts.hexdigest())
-
-
-def part_size(size: int) -> int:
-    """How large the parts of an object of this size are, so that there are not too many."""
-    return max(PART, -(-size // MOST_PARTS))
-
-
-def _base64(digest: str) -> str:
-    return base64.b64encode(bytes.fromhex(digest)).decode()
-
-
-def _checksum(digest: str) -> dict[str, str]:
-    return {"x-amz-checksum-sha256": _base64(digest), "x-amz-sdk-checksum-algorithm": "SHA256"}
-
-
-def _md5(content: Content) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-
-
-def _hex(text: str) -> str:
-    with suppress(ValueError):
-        return base64.b64decode(text, validate=True).hex()
-    return ""
-
-
 def instant(text: str) -> str:
     """A time as the store writes it, as 2026-11-21T02:23:11Z; '' for what is none."""
     with suppress(ValueError):
@@ -139,62 +92,6 @@ class _Limited:
         self.content += piece
         if len(self.content) > LARGEST_READ:
             raise Failure(f"{printable(self._key, 200)} has more than {LARGEST_READ} bytes, which is too much to be read at once.")
-
-
-class _Hashing:
-    """The sha256 of pieces, and their md5 where that is wanted; of large ones each is taken in a thread of its own meanwhile."""
-
-    def __init__(self, *, md5: bool = False) -> None:
-        self._digests = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
-        self._crew: ThreadPoolExecutor | None = None
-        self._under_way: list[Future[None]] = []
-        self.bytes = 0
-
-    def take(self, piece: Content) -> None:
-        self.bytes += len(piece)
-        self._wait()
-        if len(piece) < PIECE // 4:
-            for digest in self._digests:
-                digest.update(piece)
-            return
-        self._crew = self._crew or ThreadPoolExecutor(len(self._digests))
-        self._under_way = [self._crew.submit(digest.update, piece) for digest in self._digests]
-
-    def _wait(self) -> None:
-        for one in self._under_way:
-            one.result()
-
-    def sums(self) -> list[str]:
-        """The sha256 and, if it is taken, the md5, in hex."""
-        self._wait()
-        return [digest.hexdigest() for digest in self._digests]
-
-    def __enter__(self) -> _Hashing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._crew:
-            self._crew.shutdown()
-
-
-def _framed(pieces: Iterable[Content], size: int, hashing: _Hashing) -> Iterator[Content]:
-    """Content in frames of PIECE bytes, as aws-chunked has it, with its checksum after it. Raises CutShort."""
-    left = size
-    for piece in pieces:
-        left -= len(piece)
-        hashing.take(piece)
-        yield b"%x\r\n" % len(piece)
-        yield piece
-        yield b"\r\n"
-    if left:
-        raise CutShort
-    yield b"0\r\nx-amz-checksum-sha256:%s\r\n\r\n" % _base64(hashing.sums()[0]).encode()
-
-
-def _framed_length(size: int) -> int:
-    whole, rest = divmod(size, PIECE)
-    frames = whole * (PIECE + len(b"%x" % PIECE) + 4) + (rest + len(b"%x" % rest) + 4 if rest else 0)
-    return frames + len("0\r\nx-amz-checksum-sha256:") + 44 + 4
 
 
 def open_store(bucket: str, params: Mapping[str, Any]) -> Store:
@@ -279,13 +176,13 @@ class Store:
         until = instant(told.get("x-amz-object-lock-retain-until-date", ""))
         lock = Lock(told.get("x-amz-object-lock-mode", ""), until, told.get("x-amz-object-lock-legal-hold") == "ON")
         etag, number = told.get("etag", "").strip('"'), int(told.get("content-length", UNTOLD))
-        return Stored(key, number, etag, _hex(checksum), bool(parts) or "-" in etag, lock)
+        return Stored(key, number, etag, to_hex(checksum), bool(parts) or "-" in etag, lock)
 
     def download(self, key: str) -> tuple[Stored | None, str]:
         """What the store holds under a key, and the sha256 of it as it comes from there; nothing is kept."""
         for attempt in range(1, DOWNLOADS + 1):
             try:
-                with _Hashing() as hashing:
+                with Hashing() as hashing:
                     found = self._ask_for("GET", key, hashing.take)
                 stored = self._stored(key, found)
                 return stored and replace(stored, bytes=hashing.bytes), hashing.sums()[0]
@@ -308,7 +205,7 @@ class Store:
 
     def verifies(self, prefix: str) -> bool:
         """Whether the store refuses content whose checksum is another. One that does not is no witness by its checksums."""
-        key, wrong = f"{prefix}/probe", {"x-amz-checksum-sha256": _base64(EMPTY), "x-amz-sdk-checksum-algorithm": "SHA256"}
+        key, wrong = f"{prefix}/probe", {"x-amz-checksum-sha256": to_base64(EMPTY), "x-amz-sdk-checksum-algorithm": "SHA256"}
         content = b"The checksum of this is wrong, to see whether the store looks at checksums.\n"
         found = self._asked.ask("PUT", key, (), wrong, content, hashlib.sha256(content).hexdigest())
         if found.done:
@@ -362,7 +259,7 @@ class Store:
         """Send content with its checksum, as the store takes it. That of a POST would be for the object that it makes of parts."""
         while True:
             sums = self._sums
-            checksum = {} if method == "POST" else _checksum(digest) if sums else {"content-md5": _md5(body)}
+            checksum = {} if method == "POST" else checksum_headers(digest) if sums else {"content-md5": to_md5(body)}
             found = self._asked.ask(method, key, query, {**headers, **checksum}, body, digest)
             self._learn(found)
             if found.done or sums == self._sums:
@@ -385,8 +282,8 @@ class Store:
         }
         if not self._conditional and self.look(key):
             raise AlreadyThere(key)
-        with _Hashing(md5=md5) as hashing:
-            found = self._asked.stream(key, headers, _framed(pieces, size, hashing), _framed_length(size))
+        with Hashing(md5=md5) as hashing:
+            found = self._asked.stream(key, headers, framed(pieces, size, hashing), framed_length(size))
         if found.status in (409, 412):
             raise AlreadyThere(key)
         if found.transient:
@@ -417,7 +314,7 @@ class Store:
 
     def _end(self, key: str, number: str, parts: list[tuple[str, str]]) -> None:
         """Make one object of the parts. Raises AlreadyThere or Failure."""
-        sums = [f"<ChecksumSHA256>{_base64(digest)}</ChecksumSHA256>" if self._sums else "" for _, digest in parts]
+        sums = [f"<ChecksumSHA256>{to_base64(digest)}</ChecksumSHA256>" if self._sums else "" for _, digest in parts]
         document = "".join(
             f"<Part><PartNumber>{at}</PartNumber><ETag>{xml.escape(etag)}</ETag>{said}</Part>"
             for at, ((etag, _), said) in enumerate(zip(parts, sums, strict=True), 1)
@@ -495,4 +392,4 @@ def text_in(element: Any, name: str) -> str:
     return (found.text or "") if found is not None else ""
 
 
-__all__ = ["EMPTY", "AlreadyThere", "Lock", "Store", "Stored", "Sum", "open_store", "sum_of"]
+__all__ = ["EMPTY", "AlreadyThere", "Lock", "Store", "Stored", "open_store"]

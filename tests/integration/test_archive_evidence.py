@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, object_store, trees
+from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, checksums, object_store, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from irctl import config, incidents, pack
@@ -586,12 +586,12 @@ def test_a_store_that_is_not_there_is_unreachable_and_nothing_is_changed(archive
 SCRIPT = """
 import json, os, resource, sys
 import botocore.session
-from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, object_store
+from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, checksums
 from ansible_collections.irctl.runbooks.plugins.modules import archive_evidence
 for line in sys.stdin:
     given = json.loads(line)
     if not (child := os.fork()):
-        archiving.SMALL, archiving.WHOLE, object_store.PART = given.pop("sizes")
+        archiving.SMALL, archiving.WHOLE, checksums.PART = given.pop("sizes")
         defaults = {name: about.get("default") for name, about in archive_evidence.ARGUMENTS.items()}
         archive_evidence.run({**defaults, **given, "state": "changed"}, False)
         os._exit(0)
@@ -693,7 +693,7 @@ def test_a_file_that_is_larger_than_the_memory_it_takes(store: S3, tmp_path: Pat
     file = write(tmp_path / "tree" / "sparse.bin", b"")
     os.truncate(file, 160 << 20)
     os.utime(file, (1, 1))
-    worker.start(Archive(store, tmp_path, tmp_path / "tree"), archiving.SMALL, whole, object_store.PART)
+    worker.start(Archive(store, tmp_path, tmp_path / "tree"), archiving.SMALL, whole, checksums.PART)
     status, most = worker.end()
     assert status == 0
     assert most << 10 < 160 << 20, f"{most} KiB"

@@ -15,8 +15,9 @@ import pytest
 from botocore import exceptions
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import aws, object_store, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.checksums import sum_of
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import AlreadyThere, Lock, Store, sum_of
+from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import AlreadyThere, Lock, Store
 from tests import stores
 from tests.stores import KEYS, S3
 
