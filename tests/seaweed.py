@@ -13,9 +13,11 @@ from tests import servers
 PROGRAM = Path(sysconfig.get_path("scripts")) / "weed"
 KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnFEMI-EXAMPLE"}
 PORTS = tuple(f"{part}.port{grpc}" for part in ("master", "volume", "filer", "s3") for grpc in ("", ".grpc"))
-# One small volume for a bucket, as many as there are buckets; nothing is told to the makers, and nothing served but S3.
+# One small volume for a bucket, as many as there are buckets: "0" would be as many as fit in what the disk has free, and fewer than
+# a whole run of the tests makes. Nothing is told to the makers, and nothing served but S3.
 SETTINGS = {
-    "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": ".", "volume.max": "0", "master.volumeSizeLimitMB": "1024",
+    "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": ".", "volume.max": "10000", "volume.minFreeSpace": "64MiB",
+    "master.volumeSizeLimitMB": "1024",
     "master.telemetry": "false", "s3": "true", "s3.config": "s3.json", "s3.iam": "false",
     "s3.port.iceberg": "0", "s3.port.lance": "0", "filer.localSocket": "filer.sock", "s3.localSocket": "s3.sock",
 }  # fmt: skip
