@@ -12,7 +12,8 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import archive_evidence
 from irctl import evidence, incidents
-from tests.stores import S3
+from tests.conftest import write_inventory
+from tests.stores import S3, Request
 
 OLD = 100 * 86400  # seconds
 CLOSED = {"event": "closed", "resolution": "done"}
@@ -50,6 +51,10 @@ def run_of(home: Path, name: str) -> str:
     return run
 
 
+def puts(store: S3) -> list[Request]:
+    return [request for request in store.requests if request.method == "PUT" and "/files/" in request.path]
+
+
 class Archive:
     """The module as its action runs it, step by step, and what an onlooker sees in the store."""
 
@@ -83,3 +88,16 @@ class Archive:
         found = {entry["path"]: self.store.content(entry["key"], self.given["bucket"]) for entry in files}
         assert all(hashlib.sha256(found[entry["path"]]).hexdigest() == entry["sha256"] for entry in files)
         return found
+
+
+def settled(store: S3, home: Path, **given: Any) -> Archive:
+    """The incidents of a home that are closed for a second; waits until they are."""
+    time.sleep(1.1)
+    return Archive(store, home.parent, home=str(home), older_than="1s", **given)
+
+
+def inventory(store: S3, folder: Path, **more: Any) -> Path:
+    """Of one host, `archive`, that leads to the store."""
+    settings = {f"aws_{name}": value for name, value in store.settings(folder).items()}
+    host = {"ansible_connection": "local", "archive_evidence_bucket": store.bucket, **settings, **more}
+    return write_inventory(folder, {"archive": host})

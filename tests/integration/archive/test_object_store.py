@@ -24,12 +24,6 @@ from tests.stores import KEYS, S3
 NOTHING = dict.fromkeys(aws.ARGUMENTS)
 
 
-@pytest.fixture
-def store(seaweed: str) -> Iterator[S3]:
-    with stores.watched(seaweed) as found:
-        yield found
-
-
 def _opened(store: S3, folder: Path, **given: Any) -> Store:
     return object_store.open_store(store.bucket, {**NOTHING, **store.settings(folder), **given})
 

@@ -14,7 +14,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import object_store
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from irctl import incidents
 from tests import stores
-from tests.archives import CLOSED, HELD, OLD, Archive, incident, write
+from tests.archives import CLOSED, HELD, OLD, Archive, incident, settled, write
 from tests.stores import S3
 
 DAY = 86400
@@ -71,8 +71,7 @@ def test_after_the_end_of_a_retention_new_files_are_archived_and_retained(strict
 def test_after_the_end_of_a_retention_a_hold_reaches_everything(strict: S3, tmp_path: Path) -> None:
     home = tmp_path / "home"
     name = incident(home, CLOSED)
-    time.sleep(1.1)
-    archive = Archive(strict, tmp_path, home=str(home), older_than="1s")
+    archive = settled(strict, home)
     archive(retain="5s")
     _wait_until_after(archive.manifests()[-1]["lock"]["until"])
     incidents.record(home, name, {"by": "ana", **HELD})
@@ -131,8 +130,7 @@ def test_what_somebody_prolonged_by_hand_stays_as_long(store: S3, tmp_path: Path
 def test_a_hold_reaches_what_has_other_content_by_now_and_older_manifests(strict: S3, tmp_path: Path) -> None:
     home = tmp_path / "home"
     name = incident(home, CLOSED)
-    time.sleep(1.1)
-    archive = Archive(strict, tmp_path, home=str(home), older_than="1s")
+    archive = settled(strict, home)
     archive()
     incidents.record(home, name, {"by": "ana", "event": "reopened"})
     write(home / "incidents" / name / "evidence" / "0.txt", b"changed since")

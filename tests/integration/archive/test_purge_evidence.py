@@ -19,16 +19,9 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import purge_evidence, scratch_evidence
 from irctl import incidents
-from tests import stores
-from tests.archives import CLOSED, HELD, Archive, contents, incident, write
-from tests.conftest import Irctl, write_inventory
+from tests.archives import CLOSED, HELD, Archive, contents, incident, inventory, settled, write
+from tests.conftest import Irctl
 from tests.stores import S3, Request
-
-
-@pytest.fixture
-def store(seaweed: str) -> Iterator[S3]:
-    with stores.watched(seaweed) as found:
-        yield found
 
 
 @pytest.fixture
@@ -371,8 +364,7 @@ def test_only_incidents_of_the_list_are_held_still(store: S3, tmp_path: Path) ->
     """There may be more closed ones than a process may have open."""
     home = tmp_path / "home"
     named, other = incident(home, CLOSED), incident(home, CLOSED)
-    time.sleep(1.1)
-    archive = Archive(store, tmp_path, home=str(home), older_than="1s")
+    archive = settled(store, home)
     archive()
     purge = Purge(archive, tmp_path, older_than="1s")
     whole = Path(purge.list()["list"]).read_text()
@@ -405,8 +397,7 @@ def _free(folder: Path) -> bool:
 def test_an_incident_on_hold_is_not_listed_and_one_put_on_hold_later_stops_the_whole_list(store: S3, tmp_path: Path) -> None:
     home = tmp_path / "home"
     free, held = incident(home, CLOSED), incident(home, CLOSED, HELD)
-    time.sleep(1.1)
-    archive = Archive(store, tmp_path, home=str(home), older_than="1s")
+    archive = settled(store, home)
     archive()
     purge = Purge(archive, tmp_path, older_than="1s")
     assert f"{held}/evidence/0.txt: on legal hold: a court asked for it" in purge.step("listed", True)["msg"]
@@ -431,8 +422,7 @@ def test_an_incident_on_hold_is_not_listed_and_one_put_on_hold_later_stops_the_w
 def test_a_hold_waits_until_the_files_are_gone_or_comes_in_time(store: S3, tmp_path: Path) -> None:
     home = tmp_path / "home"
     name = incident(home, CLOSED)
-    time.sleep(1.1)
-    archive = Archive(store, tmp_path, home=str(home), older_than="1s")
+    archive = settled(store, home)
     archive()
     purge = Purge(archive, tmp_path, older_than="1s")
     listed = purge.list()
@@ -465,11 +455,8 @@ def office(store: S3, tmp_path: Path, tree: Path) -> Any:
     lines = [f"{who} {' '.join((tmp_path / f'{who}.pub').read_text().split()[:2])} roles={roles}" for who, roles in ROLES.items()]
     (tmp_path / "allowed").write_text("\n".join(lines) + "\n")
     (tmp_path / "allowed").chmod(0o600)
-    settings = {f"aws_{key}": value for key, value in store.settings(tmp_path).items()}
-    host = {"ansible_connection": "local", "archive_evidence_bucket": store.bucket, "purge_evidence_tree": str(tree), **settings}
-    irctl = Irctl(
-        tmp_path / "home", write_inventory(tmp_path, {"archive": host}), {"IRCTL_ALLOWED_SIGNERS": str(tmp_path / "allowed")}
-    )
+    hosts = inventory(store, tmp_path, purge_evidence_tree=str(tree))
+    irctl = Irctl(tmp_path / "home", hosts, {"IRCTL_ALLOWED_SIGNERS": str(tmp_path / "allowed")})
     return lambda who, *words: irctl(*words, IRCTL_PRINCIPAL=who, IRCTL_SIGNING_KEY=str(tmp_path / who), HOME=str(tmp_path))
 
 
