@@ -41,7 +41,7 @@ def _hosts(says: str, *, required: bool = False) -> Callable[[Any], Any]:
 
 
 EVERY = options.Value("DAYS", _days)
-POLICY = click.Choice(("skip", "once"))
+POLICY = options.Choice(("skip", "once"))
 
 
 @click.command(cls=Command, name="schedule", epilog="Example: irctl drill schedule --all --host lab --at 03:30")

@@ -117,7 +117,7 @@ def _held(home: Path, folder: Path, found: evidence.Checked) -> str:
     "--largest", type=options.Value("SIZE", collecting.size), default="100MiB", help="Skip larger files. Default: 100MiB."
 )
 @click.option("--total", type=options.Value("SIZE", collecting.size), default="1GiB", help="Take no more in all. Default: 1GiB.")
-@click.option("--as", "kind", type=click.Choice(["evidence", "logs"]), default="evidence", help="What it is. Default: evidence.")
+@click.option("--as", "kind", type=options.Choice(["evidence", "logs"]), default="evidence", help="What it is. Default: evidence.")
 @click.option("--label", metavar="LABEL", default="", help="Name it so. One file with --as logs becomes logs/LABEL-TIME.log.")
 @click.pass_context
 def collect(

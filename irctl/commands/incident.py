@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl import incidents
+from irctl import incidents, options
 from irctl.commands import Group, pack, settings_of, wants_json
 from irctl.errors import DONE, EVIDENCE, EvidenceError, Invalid, Refused, invalid
 from irctl.evidence import MANIFEST
@@ -200,7 +200,7 @@ def ack(ctx: click.Context, incident: str | None) -> None:
 
 @command.command(name="communicated", epilog="Example: irctl incident communicated 001 --where status-page")
 @one_incident
-@click.option("--where", type=click.Choice(incidents.PLACES), default=incidents.PLACES[0],
+@click.option("--where", type=options.Choice(incidents.PLACES), default=incidents.PLACES[0],
               help="Who was told, or where. 'authority' stops the GDPR clock, the others that for communicating. "
               "Default: status-page.")  # fmt: skip
 @click.pass_context
@@ -214,7 +214,7 @@ def communicated(ctx: click.Context, incident: str | None, where: str) -> None:
 @click.option("--users", metavar="TEXT", help="Affected users: a count or percentage.")
 @click.option("--services", metavar="TEXT", help="Affected services and components.")
 @click.option("--data", metavar="TEXT", help="Loss, corruption or exposure of data, or 'none'.")
-@click.option("--personal-data", type=click.Choice(["yes", "no", "unknown"]),
+@click.option("--personal-data", type=options.Choice(["yes", "no", "unknown"]),
               help="Whether personal data is involved; unless 'no', the GDPR clock runs. Default: by --data.")  # fmt: skip
 @click.option("--business", metavar="TEXT", help="Revenue, reputation.")
 @click.option(
