@@ -169,6 +169,9 @@ class _Run:
         terms = order.found.about.get("lease", {})
         if order.entry_point == "main" and not order.check and not terms.get("additive"):
             leases.require_no_other(home, order.found.name, hosts)
+        elif order.entry_point == "main" and terms.get("additive"):
+            for sentence in leases.ends_with(home, order.found.name, hosts, order.given):
+                self.show("said", sentence)
         if order.lease and not order.check:
             limit = values.seconds(terms["limit"])
             where, content, who = str(self.settings.inventory_path()), self.settings.content.value, self.settings.operator

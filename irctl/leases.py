@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -79,6 +79,23 @@ def require_no_other(home: Path, remediation: str, hosts: Iterable[str]) -> None
         if other.remediation == remediation and (both := sorted({*other.hosts} & {*hosts})):
             how = f"irctl leases extend {other.run}, or irctl leases end {other.run}"
             raise Refused(f"{remediation} is on at {both[0]} until its lease ends: {how}")
+
+
+def ends_with(home: Path, remediation: str, hosts: Iterable[str], given: Mapping[str, Any]) -> Iterator[str]:
+    """Say which of these values may go when an earlier lease of the same change ends, whose run was the first to add them."""
+    for other in listed(home):
+        if other.remediation == remediation and {*other.hosts} & {*hosts}:
+            theirs = _asked(home, other)
+            both = [one for name, said in given.items() if isinstance(said, list) for one in said if one in theirs.get(name, ())]
+            if both:
+                more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+                yield f"{both[0]}{more} may go when the lease of {other.run} ends; to move that: irctl leases extend {other.run}"
+
+
+def _asked(home: Path, lease: Lease) -> dict[str, Any]:
+    with suppress(EvidenceError):  # it has not begun yet
+        return dict(runs.Folder(home, lease.run).document("run.json")["plan"]["parameters"])
+    return {}
 
 
 def settle(home: Path, run: str, *, touched: bool) -> None:

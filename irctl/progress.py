@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from irctl import render
 from irctl.flow import Order
 from irctl.results import Step
 
@@ -27,9 +28,11 @@ class Lines:
         self._ended: Counter[str] = Counter()
 
     def __call__(self, what: str, about: Any) -> None:
-        """Take one notice of the flow: ('hosts', names) or ('step', Step); or of a drill: ('drill', Step), a line for each."""
+        """Take one notice of the flow: ('hosts', names), ('said', text) or ('step', Step); or of a drill: ('drill', Step)."""
         if what == "hosts":
             self._header(about)
+        elif what == "said":
+            self._write(f"warning: {about}")
         elif what == "drill":
             self._write(_line(about.phase, about.seconds, about.said, about.status))
         elif isinstance(about, Step):
@@ -66,9 +69,9 @@ def _line(phase: str, seconds: float, said: str, status: str) -> str:
 
 @contextmanager
 def progress(order: Order, *, quiet: bool) -> Iterator[Callable[[str, Any], None]]:
-    """Yield what the flow tells its notices to; quiet shows nothing."""
+    """Yield what the flow tells its notices to; quiet shows only what is said aloud."""
     if quiet:
-        yield lambda what, about: None
+        yield render.quiet
     elif not sys.stderr.isatty():
         yield Lines(order, lambda line: click.echo(line, err=True), lambda text: None)
     else:

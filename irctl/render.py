@@ -204,3 +204,9 @@ def _verdict(checked: Checked) -> str:
         lines = about["journal"]["seq"]
         said = f"{said.removesuffix(' match')} and {lines} line{'s' if lines > 1 else ''} of its journal match"
     return f"{said}, {'and the journal knows this manifest' if checked.anchored else 'no journal here knows it: UNANCHORED'}"
+
+
+def quiet(what: str, about: Any) -> None:
+    """Show of a run within another command only what is said aloud; what happens is in the run's record."""
+    if what == "said":
+        click.echo(f"warning: {about}", err=True)

@@ -74,9 +74,3 @@ def remind(home: Path) -> None:
 
     for sentence in reminders.reminders(home):
         click.echo(f"warning: {sentence}", err=True)
-
-
-def quiet(what: str, about: Any) -> None:
-    """Show of a run within another command only what is said aloud; what happens is in the run's record."""
-    if what == "said":
-        click.echo(f"warning: {about}", err=True)

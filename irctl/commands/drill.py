@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from irctl import catalog, drills, incidents, options, render
-from irctl.commands import Group, drill_report, drill_schedule, quiet, remind, settings_of, wants_json
+from irctl.commands import Group, drill_report, drill_schedule, remind, settings_of, wants_json
 from irctl.config import Settings
 from irctl.drills import Drill, Due
 from irctl.errors import DONE, FAILED, Busy, Invalid, IrctlError, worst
@@ -236,7 +236,7 @@ def _restored(wanted: list[str], settings: Settings) -> tuple[list[Drill], dict[
     done, failed = list[Drill](), dict[str, IrctlError]()
     for one in wanted:
         try:
-            done.append(drill_restore.restore(one, settings, quiet))
+            done.append(drill_restore.restore(one, settings, render.quiet))
         except IrctlError as error:
             failed[one] = error
     return done, failed

@@ -10,7 +10,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl import catalog, options, render
-from irctl.commands import Command, quiet, settings_of, wants_json
+from irctl.commands import Command, settings_of, wants_json
 from irctl.errors import DONE, Invalid
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _there(ctx: click.Context, there: list[Schedule], names: tuple[str, ...], ho
 def _carry_out(ctx: click.Context, schedules: list[Schedule], *, remove: bool = False, check: bool = False) -> int:
     from irctl import drill_schedule
 
-    order, done = drill_schedule.install(settings_of(ctx), schedules, quiet, remove=remove, check=check)
+    order, done = drill_schedule.install(settings_of(ctx), schedules, render.quiet, remove=remove, check=check)
     if done.exit_code != DONE:
         render.run(order, done, as_json=wants_json(ctx))
         return done.exit_code

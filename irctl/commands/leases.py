@@ -12,7 +12,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl import drill_restore, leases, leasing, moments, options, render, signals
-from irctl.commands import Group, quiet, remind, settings_of, wants_json
+from irctl.commands import Group, remind, settings_of, wants_json
 from irctl.commands.stop import reason as a_reason
 from irctl.errors import DONE, FAILED, IrctlError
 from irctl.leases import Lease
@@ -97,7 +97,7 @@ def extend(ctx: click.Context, run: str, seconds: int) -> None:
     """Let the lease of RUN end later, never beyond its limit. Hosts that would end it themselves are told first."""
     settings = settings_of(ctx)
     home = settings.home_path
-    lease = leasing.extend(settings, leases.find(home, run), seconds, quiet)
+    lease = leasing.extend(settings, leases.find(home, run), seconds, render.quiet)
     _show(home, [lease], as_json=wants_json(ctx))
 
 
@@ -109,7 +109,7 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
     """End the lease of RUN now: undo its change and verify it."""
     settings = settings_of(ctx)
     lease = leases.find(settings.home_path, run)
-    how = leasing.end(settings, lease, quiet, force=force, urgent=False) or "by somebody else"
+    how = leasing.end(settings, lease, render.quiet, force=force, urgent=False) or "by somebody else"
     about = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
     render.said(f"ended: {lease.remediation} on {', '.join(lease.hosts)}: {how}", about, as_json=wants_json(ctx))
     return DONE
@@ -125,7 +125,7 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
     lease = leases.find(settings.home_path, run)
     if lease.state != leases.FAILED:
         raise IrctlError(f"RUN: its lease can be ended: irctl leases end {lease.run}")
-    left = leasing.give_up(settings, lease, reason, quiet)
+    left = leasing.give_up(settings, lease, reason, render.quiet)
     if left:
         click.echo(f"warning: the end that is armed on the host goes on trying: {left}", err=True)
     about = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": left}
@@ -139,7 +139,7 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
 def run_due(ctx: click.Context, every: int | None) -> int:
     """End the leases that are over, and restore what a drill left behind. A timer calls this; `irctl leases install` makes one."""
     settings = settings_of(ctx)
-    said = leasing.run_due(settings, every, quiet) + drill_restore.run_due(settings, quiet)
+    said = leasing.run_due(settings, every, render.quiet) + drill_restore.run_due(settings, render.quiet)
     if said or wants_json(ctx):
         render.said("\n".join(said), {"schema": "irctl/leases/1", "said": said}, as_json=wants_json(ctx))
     return FAILED if any(sentence.startswith("FAILED") for sentence in said) else DONE
@@ -159,7 +159,8 @@ def _watch(ctx: click.Context, every: int) -> None:
     while True:
         try:
             settings = settings_of(ctx)
-            for look in (partial(leasing.run_due, settings, every, quiet), partial(drill_restore.run_due, settings, quiet)):
+            ends = partial(leasing.run_due, settings, every, render.quiet)
+            for look in (ends, partial(drill_restore.run_due, settings, render.quiet)):
                 for sentence in look():
                     click.echo(sentence, err=True)
         except IrctlError as error:  # the next look may go better, and without looks nothing ends
@@ -177,6 +178,6 @@ def install(ctx: click.Context, remove: bool) -> int:
     if remove and (on := leases.listed(settings_of(ctx).home_path)):
         raise IrctlError(f"--remove: {len(on)} leases are on and nothing would end them; irctl leases")
     click.echo("the timer is waited for until it was seen at work: up to a minute and a half", err=True)
-    order, done = timer.install(settings_of(ctx), quiet, remove=remove)
+    order, done = timer.install(settings_of(ctx), render.quiet, remove=remove)
     render.run(order, done, as_json=wants_json(ctx))
     return done.exit_code

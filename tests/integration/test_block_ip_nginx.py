@@ -232,6 +232,57 @@ def test_a_file_that_nginx_does_not_include_is_no_success(nginx: Nginx) -> None:
     assert f"nginx does not include it. Put 'include {elsewhere};' into the http block." in done.host("edge")["reason"]
 
 
+def test_who_blocks_what_an_earlier_lease_will_let_through_is_told(nginx: Nginx) -> None:
+    nginx.start()
+    irctl = nginx.irctl()
+    assert irctl("leases", "run-due", "--every", "1m").code == 0
+    words = ("remediate", "block-ip", "--host", "edge", "--address", GUILTY)
+    first = irctl(*words, "--address", INNOCENT, "--for", "10m", "--json")
+    assert (first.code, first.err) == (0, "")
+    run = first.json["run"]
+    told = f"warning: {GUILTY} may go when the lease of {run} ends; to move that: irctl leases extend {run}\n"
+    for more in ((), ("--check",), ("--for", "1h", "--json")):
+        again = irctl(*words, *more)
+        assert (again.code, told in again.err) == (0, True), again.err
+    assert "may go" not in irctl("remediate", "block-ip", "--host", "edge", "--address", "127.0.0.4", "--check").err
+
+
+def test_a_file_in_a_folder_below_is_not_taken_in_by_a_wildcard(nginx: Nginx) -> None:
+    nginx.start()
+    below = nginx.folder / "conf.d" / "lists" / "blocked.conf"
+    below.parent.mkdir()
+    done = nginx.block(GUILTY, edge_nginx_include=str(below))
+    assert (done.code, nginx.answers()) == (FAILED, (200, 200))
+    assert "nginx does not include it" in done.host("edge")["reason"]
+
+
+def test_owner_and_mode_of_the_file_stay(nginx: Nginx) -> None:
+    nginx.start()
+    nginx.list.write_text("deny 91.0.0.1;\n")
+    nginx.list.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(nginx.list, 0, 33)
+    nginx.reload()
+    before = nginx.list.stat()
+    done = nginx.block(GUILTY)
+    after = nginx.list.stat()
+    assert (done.code, nginx.answers()) == (0, (403, 200)), done.err
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+@pytest.mark.parametrize(
+    ("include", "name", "code"), [("", "conf.d/new.conf", 0), ("named", "named", 0), ("", "elsewhere", FAILED)]
+)
+def test_a_dry_run_tells_what_could_be_made_from_what_could_not(nginx: Nginx, include: str, name: str, code: int) -> None:
+    nginx.start()
+    nginx.configure(http=f"include {nginx.folder}/{include};" if include else "")
+    path = nginx.folder / name
+    irctl = nginx.irctl(edge_nginx_include=str(path), block_ip_create_rule=True)
+    done = irctl("remediate", "block-ip", "--host", "edge", "--json", "--address", GUILTY, "--check")
+    assert (done.code, path.exists()) == (code, False), done.out
+    assert ("nginx does not include it" in done.host("edge")["reason"]) == bool(code)
+
+
 def test_a_file_that_is_included_and_not_there_yet_is_made_on_request(nginx: Nginx) -> None:
     nginx.start()
     nginx.configure(http=f"include {nginx.folder}/blocked;")
