@@ -44,8 +44,11 @@ class Backend(Protocol):
     def shortcomings(self) -> list[str]:
         """Why the list blocks nothing, or not everything that it holds, as the place is now; each a sentence."""
 
-    def ready(self) -> None:
-        """Make what lets the list take effect: the rule, the table, the include. Leaves alone what is there."""
+    def ready(self, check_mode: bool) -> None:
+        """Make what lets the list take effect: the rule, the table, the include. Leaves alone what is there.
+
+        In check mode nothing is made. Raises Failure where it cannot be made, in check mode too.
+        """
 
     def write(self, add: frozenset[Network], remove: frozenset[Network], seconds: int | None) -> None:
         """Add and remove these entries and touch no other, all at once where the place can; for so long where it can do that.
@@ -82,7 +85,7 @@ def misread(params: Mapping[str, Any]) -> list[str]:
         return [f"{few} Block networks instead of single addresses, or raise --max where it is below 10000."]
     exempt = {DRILL} if params["drills"] == "allowed" else set()
     said += _too_wide(asked, params) + _special(asked - exempt, params["allow_private"]) + _own(asked, params)
-    return _shortened(said)
+    return shortened(said)
 
 
 def _too_wide(asked: Iterable[Network], params: Mapping[str, Any]) -> list[str]:
@@ -119,14 +122,14 @@ def hit(asked: Iterable[Network], protected: Protected) -> list[str]:
     return [f"{shown(one)} overlaps {shown(other)}, {protected[other]}." for one, other in found.items()]
 
 
-def _shortened(said: list[str]) -> list[str]:
+def shortened(said: list[str]) -> list[str]:
     return said if len(said) <= SHOWN else [*said[:SHOWN], f"So with {len(said) - SHOWN} more."]
 
 
 def refusals(asked: Iterable[Network], blocked: Blocked, protected: Protected) -> list[str]:
     """Say what of the place speaks against the change; an empty list means it may be made."""
     add = plan(asked, blocked.entries).add
-    said = _shortened(hit(asked, protected))
+    said = shortened(hit(asked, protected))
     for version, why in blocked.cannot.items():
         if any(one.version == version for one in add):
             said.append(why)
@@ -139,13 +142,22 @@ def refusals(asked: Iterable[Network], blocked: Blocked, protected: Protected) -
     return said
 
 
+def unrecorded(add: Iterable[Network], found: Mapping[str, Any] | None) -> str:
+    """Say what has left the list since it was captured what is added: no revert would take it out. '' for nothing."""
+    if not found or "add" not in found:
+        return ""
+    late = frozenset(add) - networks.parse_all(found["add"])[0]
+    return f"{networks.listed(late)} was in the list a moment ago and has left it. Run it again." if late else ""
+
+
 def named(place: Mapping[str, Any]) -> str:
     return str(place.get("name") or place["backend"])
 
 
-def record(wanted: Plan, place: Mapping[str, Any]) -> dict[str, Any]:
-    """What a revert needs to know: what was blocked before, what this run adds, and to which list."""
-    return {"captured": {"blocked": texts(wanted.there)}, "sets": {"blocked": texts(wanted.add)}, "on": dict(place)}
+def record(wanted: Plan, place: Mapping[str, Any], ends: bool = False) -> dict[str, Any]:
+    """What a revert needs to know: what was blocked before, what this run adds, to which list, and if that lets go by itself."""
+    sets = {"blocked": texts(wanted.add), **({"ends": True} if ends else {})}
+    return {"captured": {"blocked": texts(wanted.there)}, "sets": sets, "on": dict(place)}
 
 
 def texts(found: Iterable[Network]) -> list[str]:
@@ -163,6 +175,12 @@ def check(kept: Mapping[str, Any]) -> frozenset[Network]:
     return read[1][0]
 
 
+def left(added: frozenset[Network], blocked: Blocked, kept: Mapping[str, Any]) -> frozenset[Network]:
+    """What of a run's entries is there still. One without an end, where all of that run's had one, is somebody else's."""
+    there = added & blocked.entries
+    return there & blocked.expires.keys() if kept["sets"].get("ends") else there
+
+
 def objections(blocked: Blocked, kept: Mapping[str, Any], force: bool) -> list[str]:
     """Say why what the run added must not be taken out here; an empty list means it may be."""
     here, there = dict(blocked.place), kept["on"]
@@ -170,6 +188,12 @@ def objections(blocked: Blocked, kept: Mapping[str, Any], force: bool) -> list[s
         return [f"That run used the backend {there['backend']}, and the inventory now says {here['backend']}."]
     return (
         []
-        if force or here == there
+        if force or _same(here, there)
         else [f"{named(here)} is not the list that was changed: it was made anew, or the inventory names another."]
     )
+
+
+def _same(here: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether this is the list that was changed: by its ids where it has any, so that a set may be named beside it since."""
+    ids = there.keys() - {"backend", "name"}
+    return all(here.get(key) == there[key] for key in ids or {"name"})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import aws, networks
-from ansible_collections.irctl.runbooks.plugins.module_utils.block_list import Blocked, Protected
+from ansible_collections.irctl.runbooks.plugins.module_utils.block_list import Blocked, Protected, plan
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network, shown
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
@@ -33,9 +33,15 @@ class Backend:
         acl = self._look()
         entries = acl["Entries"]
         free = len(free_numbers(entries, self._first))
-        room = {version: max(min(self._most - incoming(entries, version), free), 0) for version in (4, 6)}
+        there = frozenset(denied(entries))
+        asked = networks.parse_all(self._params["addresses"])[0]
+        new = plan(asked, there).add
+        numbers = {4: free, 6: free - sum(one.version == 4 for one in new)}  # IPv4 and IPv6 share them
+        room = {version: max(min(self._most - incoming(entries, version), numbers[version]), 0) for version in (4, 6)}
         place = {"backend": "nacl", "name": printable(self._id, 40), "id": self._id}
-        return Blocked(frozenset(denied(entries, self._first)), place, room)
+        late = {number: one for one, found in denied(entries, late=True).items() if one in asked for number in found}
+        said = "rule {} denies {} after a rule that allows, and is left alone"
+        return Blocked(there, place, room, notes=tuple(said.format(number, shown(one)) for number, one in late.items()))
 
     def learnt(self) -> Protected:
         return aws.own_networks(self._client())
@@ -46,14 +52,14 @@ class Backend:
             return []
         return [f"{printable(self._id, 40)} blocks nothing: no subnet is associated with it."]
 
-    def ready(self) -> None:
+    def ready(self, check_mode: bool) -> None:
         raise Failure("Which subnets a network ACL is for is not decided here; associate it yourself.")
 
     def write(self, add: frozenset[Network], remove: frozenset[Network], seconds: int | None) -> None:
         for number, one in self._to_delete(remove):
             self._delete(number, one)
         entries = self._look()["Entries"]
-        there = denied(entries, self._first)
+        there = denied(entries)
         new = [one for one in networks.ordered(add) if one not in there]
         self._require_room(entries, new)
         for done, one in enumerate(new):
@@ -77,7 +83,7 @@ class Backend:
 
         for _ in range(TRIES):
             entries = (self._acl or self._look())["Entries"]
-            if one in denied(entries, self._first):
+            if one in denied(entries):
                 return
             free = free_numbers(entries, self._first)
             if not free:
@@ -102,12 +108,12 @@ class Backend:
 
     def _to_delete(self, remove: frozenset[Network]) -> list[tuple[int, Network]]:
         entries = self._look()["Entries"] if remove else []
-        return [(number, one) for one, numbers in denied(entries, self._first).items() if one in remove for number in numbers]
+        return [(number, one) for one, numbers in denied(entries).items() if one in remove for number in numbers]
 
     def _delete(self, number: int, one: Network) -> None:
         from botocore.exceptions import ClientError
 
-        if number not in denied(self._look()["Entries"], self._first).get(one, []):  # somebody else's by now
+        if number not in denied(self._look()["Entries"]).get(one, []):  # somebody else's by now
             return
         with aws.said("delete_network_acl_entry"):
             try:
@@ -145,13 +151,13 @@ def _end(entries: Iterable[Entry]) -> int:
     return min(allowing, default=LAST + 1)
 
 
-def denied(entries: Iterable[Entry], first: int) -> dict[Network, list[int]]:
-    """The networks that nothing comes in from, each with the numbers of its rules. Pure."""
+def denied(entries: Iterable[Entry], *, late: bool = False) -> dict[Network, list[int]]:
+    """The networks that nothing comes in from, each with the numbers of its rules; `late` those denied after some allow. Pure."""
     entries = list(entries)
     end, found = _end(entries), dict[Network, list[int]]()
     for entry in entries:
         whole = entry["RuleAction"] == "deny" and entry["Protocol"] == EVERYTHING and not entry["Egress"]
-        if whole and first <= entry["RuleNumber"] < end:
+        if whole and entry["RuleNumber"] <= LAST and (entry["RuleNumber"] > end) == late:
             found.setdefault(_of(entry), []).append(entry["RuleNumber"])
     return found
 

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import host_network, networks, programs
@@ -23,6 +24,7 @@ CHAIN = "irctl_drop"
 PRIORITY = -310  # before connection tracking and every filter, so that connections that are open already stop too
 HOOKS = ("prerouting", "input")
 LOCK = "/run/irctl-nftables.lock"
+PASSES = {"accept", "return", "jump", "goto", "queue", "vmap", "dnat", "redirect", "tproxy", "xt"}  # with these a packet may get by
 TRIES = 5  # for one change, where elements come and go meanwhile
 SLOW = 1_000_000  # nft compares each element that it deletes with each that there is; 1.2 s for this many pairs
 PATIENCE = 120  # seconds for one call of nft
@@ -84,11 +86,17 @@ class Backend:
             listing = self._listing()
         except Unfit as error:
             return [str(error)]
-        lacking = [name for version, name in self._sets.items() if not drops(listing, name, version)]
-        return [f"The set {name} blocks nothing: no rule drops what is in it. --create-rule makes one." for name in lacking]
+        asked = {one.version for one in networks.parse_all(self._params["addresses"])[0]}
+        lacking = [name for version, name in self._sets.items() if version in asked and not drops(listing, name, version)]
+        why = "no rule drops what is in it before another may let it through. --create-rule makes one."
+        return [f"The set {name} blocks nothing: {why}" for name in lacking]
 
-    def ready(self) -> None:
-        self._apply(missing(self._listing(), self._table, self._sets))
+    def ready(self, check_mode: bool) -> None:
+        if check_mode:
+            self._listing()
+            return
+        with programs.alone(LOCK):
+            self._apply(missing(self._listing(), self._table, self._sets))
 
     def write(self, add: frozenset[Network], remove: frozenset[Network], seconds: int | None) -> None:
         with programs.alone(LOCK):
@@ -139,7 +147,8 @@ def unfit(text: str, sets: Iterable[str]) -> str:
         about = re.search(rf"^\tset {re.escape(name)} \{{\n(.*?)^\t\}}", text, re.MULTILINE | re.DOTALL)
         if about and "auto-merge" in about[1]:
             return f"The set {name} merges what it is given (auto-merge), so nothing can be taken out of it again just as it was."
-        if about and not ("interval" in about[1] and "timeout" in about[1]):
+        flags = re.search(r"^\s*flags (.*)$", about[1], re.MULTILINE) if about else None
+        if about and not {"interval", "timeout"} <= set(flags[1].split(",") if flags else ()):
             return f"The set {name} needs the flags interval and timeout. Name another, or remove it and let --create-rule make it."
     return ""
 
@@ -216,11 +225,19 @@ def _written(one: Network, element: Element) -> str:
 
 
 def drops(listing: Iterable[Mapping[str, Any]], name: str, version: int) -> bool:
-    """Whether a rule that asks for nothing else drops every packet from the set, where packets come in."""
+    """Whether a rule that asks for nothing else, and before which none lets a packet by, drops all from the set as they come in."""
     listing = list(listing)
     chains = {one["chain"]["name"] for one in listing if "chain" in one and one["chain"].get("hook") in HOOKS}
     rules = [one["rule"] for one in listing if "rule" in one]
-    return any(rule["chain"] in chains and _drops(rule["expr"], name, version) for rule in rules)
+    for chain in chains:
+        first = takewhile(lambda parts: not _passes(parts), (rule["expr"] for rule in rules if rule["chain"] == chain))
+        if any(_drops(parts, name, version) for parts in first):
+            return True
+    return False
+
+
+def _passes(parts: Iterable[Mapping[str, Any]]) -> bool:
+    return any(part.keys() & PASSES for part in parts)
 
 
 def _drops(parts: Iterable[Mapping[str, Any]], name: str, version: int) -> bool:
@@ -238,7 +255,7 @@ def missing(listing: list[Mapping[str, Any]], table: str, sets: Mapping[int, str
         if ("set", name) not in there:
             lines.append(f"add set {table} {name} {{ type {TYPES[version]}; flags interval,timeout; }}")
     rules = [
-        f"add rule {table} {CHAIN} {PROTOCOLS[version]} saddr @{name} counter drop"
+        f"insert rule {table} {CHAIN} {PROTOCOLS[version]} saddr @{name} counter drop"
         for version, name in sets.items()
         if not drops(listing, name, version)
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -59,6 +60,8 @@ class Backend:
             raise ValueError("edge_nginx_include: the absolute path of a file is needed, such as /etc/nginx/conf.d/blocked.conf")
         if "-t" not in params["nginx_test"]:
             raise ValueError("edge_nginx_test: the command has to contain -t, as in nginx -t")
+        if not params["nginx_reload"]:
+            raise ValueError("edge_nginx_reload: a command is needed, such as nginx -s reload")
         self._params = params
         self._given, self._path = path, os.path.realpath(path)
         self._test: list[str] = params["nginx_test"]
@@ -103,29 +106,26 @@ class Backend:
 
     def shortcomings(self) -> list[str]:
         try:
-            config, served = self._config(), self._served()
-            said = self._gaps(config)
+            said, served = self._gaps(self._config()), self._served()
         except Failure as error:
             return [str(error)]
-        if not said and not served:
-            said.append("nginx has not been reloaded since the list was written.")
-        if sign := nginx_config.behind_a_proxy(config.directives):
-            said.append(f"{sign} shows that proxies are before nginx, and no set_real_ip_from names them, so it sees only theirs.")
-        return said
+        return said if said or served else ["nginx has not been reloaded since the list was written."]
 
-    def ready(self) -> None:
+    def ready(self, check_mode: bool) -> None:
         """Only the file is made; where it is included is not decided here."""
-        fresh = not os.path.exists(self._path)
-        if fresh:
-            _replace(self._path, HEADER.encode())
+        with programs.alone(os.path.dirname(self._path)):
+            fresh = not check_mode and not os.path.exists(self._path)
+            if fresh:
+                _replace(self._path, HEADER.encode())
         self._looked = None
         try:
             if said := self._gaps(self._config()):
                 raise Failure(" ".join(said))
-        except Failure:
+        except Failure as error:
             if fresh:
                 os.unlink(self._path)
-            raise
+            if not (check_mode and self._awaited(error)):
+                raise
 
     def write(self, add: frozenset[Network], remove: frozenset[Network], seconds: int | None) -> None:
         with programs.alone(os.path.dirname(self._path)):
@@ -163,6 +163,13 @@ class Backend:
 
     def _gaps(self, config: Config) -> list[str]:
         """Why the list does not hold, as the configuration is."""
+        said = self._holes(config)
+        if sign := nginx_config.behind_a_proxy(config.directives):
+            said.append(f"{sign} shows that proxies are before nginx, and no set_real_ip_from names them, so it sees only theirs.")
+        return said
+
+    def _holes(self, config: Config) -> list[str]:
+        """Who gets past the list."""
         if self._bare(config):
             switched = {one.words[1] for one in nginx_config.named(config.directives, "modsecurity") if len(one.words) > 1}
             if switched != {"on"}:
@@ -252,7 +259,7 @@ def _replace(path: str, content: bytes, times: tuple[int, int] | None = None) ->
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-                os.fchmod(file.fileno(), 0o644)  # ModSecurity reads it as the user of the workers
+                _as_before(path, file.fileno())
                 file.flush()
                 os.fsync(file.fileno())
             if times:
@@ -268,3 +275,12 @@ def _replace(path: str, content: bytes, times: tuple[int, int] | None = None) ->
             os.close(folder)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _as_before(path: str, descriptor: int) -> None:
+    """Owner and mode of the file that is replaced; all may read a new one, because ModSecurity does as the user of the workers."""
+    os.fchmod(descriptor, 0o644)
+    with suppress(FileNotFoundError, PermissionError):
+        about = os.stat(path)
+        os.fchown(descriptor, about.st_uid, about.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(about.st_mode))

@@ -118,7 +118,7 @@ class Backend:
         allowing = allowed_before(self._web_acl(), arns)
         return (f"allowed before it by the web ACL: {', '.join(allowing)}",) if allowing else ()
 
-    def ready(self) -> None:
+    def ready(self, check_mode: bool) -> None:
         if not self._params["wafv2_web_acl"]:
             raise Failure("No web ACL is named, so no rule can be made; set edge_wafv2_web_acl.")
 
@@ -129,7 +129,8 @@ class Backend:
                 changed = {**acl, "Rules": with_rule(acl["Rules"], [self._set(version).arn for version in versions])}
                 members = self._client().meta.service_model.operation_model("UpdateWebACL").input_shape.members
                 given = {name: value for name, value in changed.items() if name in members and value not in (None, "", [], {})}
-                self._client().update_web_acl(**given, Scope=self._scope)
+                if not check_mode:
+                    self._client().update_web_acl(**given, Scope=self._scope)
 
         self._until_done("update_web_acl", attempt)
         self._acl = None
@@ -260,27 +261,20 @@ def allowed_before(acl: Mapping[str, Any], arns: Iterable[str]) -> list[str]:
 
 
 def with_rule(rules: Iterable[Mapping[str, Any]], arns: Iterable[str]) -> list[dict[str, Any]]:
-    """The rules with one of ours before all others that blocks these sets, and those that it blocked before. Pure."""
+    """The rules with one of ours before all others that blocks these sets, and all that it blocked before. Pure."""
     others = [dict(rule) for rule in rules if rule["Name"] != RULE]
     ours = next((rule for rule in rules if rule["Name"] == RULE), None)
     if ours and "Block" not in ours.get("Action", {}):
         raise Failure(f"The rule {RULE} is there, but somebody has given it another action than Block. Put that right first.")
-    named = [arn for one in _parts(ours["Statement"] if ours else {}) if (arn := one.get("IPSetReferenceStatement", {}).get("ARN"))]
-    references = [{"IPSetReferenceStatement": {"ARN": arn}} for arn in dict.fromkeys([*named, *arns])]
-    statement = references[0] if len(references) == 1 else {"OrStatement": {"Statements": references}}
+    parts = _parts(ours["Statement"]) if ours else []
+    parts += [{"IPSetReferenceStatement": {"ARN": arn}} for arn in arns if not any(uses(one, arn) for one in parts)]
+    statement = parts[0] if len(parts) == 1 else {"OrStatement": {"Statements": parts}}
     first = min((int(rule["Priority"]) for rule in others), default=1)
     if not ours and first == 0:
         others = [{**rule, "Priority": rule["Priority"] + 1} for rule in others]
     seen = {"SampledRequestsEnabled": True, "CloudWatchMetricsEnabled": True, "MetricName": RULE}
-    number = ours["Priority"] if ours else max(first - 1, 0)
-    new: dict[str, Any] = {
-        "Name": RULE,
-        "Priority": number,
-        "Statement": statement,
-        "Action": {"Block": {}},
-        "VisibilityConfig": seen,
-    }
-    return [new, *others]
+    new: Mapping[str, Any] = {"Name": RULE, "Priority": max(first - 1, 0), "Action": {"Block": {}}, "VisibilityConfig": seen}
+    return [{**(ours or new), "Statement": statement}, *others]
 
 
 def _parts(statement: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -50,5 +50,12 @@ def lacking(found: list[tuple[str, str]], path: str) -> str:
     if not engine or engine[-1] != "on":
         return f"ModSecurity blocks nothing: SecRuleEngine is {printable(engine[-1] if engine else 'off', 30)}."
     rules = [line for line, folder in found if uses(line, folder, path)]
-    denying = [line for line in rules if re.search(r"[\"',\s](deny|drop)\b", line) and "REMOTE_ADDR" in line]
-    return "" if denying else "The rule of ModSecurity that reads the list does not deny by REMOTE_ADDR."
+    denying = any("REMOTE_ADDR" in line and _denies(line) for line in rules)
+    return "" if denying else "The rule of ModSecurity that reads the list does not deny by REMOTE_ADDR alone."
+
+
+def _denies(rule: str) -> bool:
+    """Whether it denies whoever the file lists: not whoever it does not list, and not on a further condition."""
+    bare = re.sub(r":\s*'(?:\\.|[^'\\])*'", ":", rule)  # a message may hold any word
+    words = re.findall(r"[\"',\s](deny|drop|chain)\b", bare)
+    return bool(words) and "chain" not in words and not re.search(r"!\s*@ipMatch", bare, re.IGNORECASE)

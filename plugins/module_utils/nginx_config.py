@@ -87,7 +87,7 @@ def _expanded(
         if includes(pattern, path):
             found.append(LIST)
         for name, inner in files.items():
-            if inner is not None and fnmatch.fnmatchcase(name, pattern):
+            if inner is not None and _fits(name, pattern):
                 found += _expanded(inner, {**files, name: ()}, folder, path)
     return tuple(found)
 
@@ -95,7 +95,14 @@ def _expanded(
 def includes(pattern: str, path: str) -> bool:
     """Whether an include of this pattern takes in the file, be it there already or not."""
     names = {path, os.path.realpath(path)}
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names) or os.path.realpath(pattern) in names
+    return any(_fits(name, pattern) for name in names) or os.path.realpath(pattern) in names
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """As glob(3) has it, which nginx asks: a wildcard takes in no slash, and no dot at the beginning of a name."""
+    pairs = list(zip(name.split("/"), pattern.split("/"), strict=False))
+    hidden = any(part.startswith(".") and not piece.startswith(".") for part, piece in pairs)
+    return name.count("/") == pattern.count("/") and not hidden and fnmatch.fnmatchcase(name, pattern)
 
 
 def named(directives: Iterable[Directive], *names: str) -> Iterator[Directive]:

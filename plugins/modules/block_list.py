@@ -197,8 +197,10 @@ def run(params: Params, check_mode: bool) -> Result:
         raise ValueError("addresses: at least one is needed; nothing ever means all of them")
     if params["state"] == "listed" and (said := lists.misread(params)):
         return {"changed": False, "refusals": said, "msg": "not looked at"}
-    asked = networks.narrowed(networks.parse_all(params["addresses"])[0])
-    return _BLOCK[params["state"]](_backend(params), asked, params, check_mode)
+    asked, unread = networks.parse_all(params["addresses"])
+    if unread:
+        raise Failure(f"{' '.join(lists.shortened(unread))} Nothing was changed.")
+    return _BLOCK[params["state"]](_backend(params), networks.narrowed(asked), params, check_mode)
 
 
 def _backend(params: Params) -> Backend:
@@ -247,7 +249,8 @@ def _captured(backend: Backend, asked: frozenset[Network], params: Params, check
     if found is None:
         raise ValueError("found: needed, as state=listed returned it")
     add = networks.parse_all(found["add"])[0]
-    record = lists.record(lists.Plan(add=add, there=asked - add), found["place"])
+    ends = bool(params["seconds"]) and params["backend"] == "nftables"
+    record = lists.record(lists.Plan(add=add, there=asked - add), found["place"], ends)
     evidence = {lists.REVERT: _text(record), "list-before.json": _text(found["entries"])}
     return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
 
@@ -263,12 +266,13 @@ def _changed(backend: Backend, asked: frozenset[Network], params: Params, check_
     if said := lists.refusals(asked, blocked, backend.learnt()):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
     add = lists.plan(asked, blocked.entries).add
+    if late := lists.unrecorded(add, params["found"]):
+        raise Failure(f"{late} Nothing was changed.")
     makes = params["create_rule"] and bool(backend.shortcomings())
-    if not check_mode:
-        if makes:
-            backend.ready()
-        if add:
-            backend.write(add, frozenset(), params["seconds"])
+    if makes:
+        backend.ready(check_mode)
+    if add and not check_mode:
+        backend.write(add, frozenset(), params["seconds"])
     return {"changed": bool(add or makes), "msg": _done(len(add), makes, "would be " if check_mode else "")}
 
 
@@ -280,8 +284,9 @@ def _done(number: int, makes: bool, would: str) -> str:
 def _proved(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
     """What is there now; Failure where an address is missing or the list has no effect, if this is in earnest."""
     blocked = backend.read()
-    soon = [one for one in lists.plan(asked, blocked.entries).there if one in blocked.expires]
-    ends = [f"{counted(len(soon))} of them only for {min(blocked.expires[one] for one in soon)} s and more"] if soon else []
+    within = networks.covering(blocked.expires)
+    soon = [blocked.expires[around] for one in lists.plan(asked, blocked.entries).there if (around := within(one))]
+    ends = [f"{counted(len(soon))} of them only for {min(soon)} s and more"] if soon else []
     said, lacks = [f"{len(blocked.entries)} in the list", *ends, *blocked.notes], backend.shortcomings()
     result = {"changed": False, "summary": _summary(blocked), "in_short": ", ".join(said)}
     if check_mode:
@@ -309,7 +314,7 @@ def _to_take_out(backend: Backend, added: frozenset[Network], params: Params, ch
         "found": {"entries": lists.texts(blocked.entries)},
         "summary": _summary(blocked),
         "refusals": lists.objections(blocked, params["record"], params["force"]),
-        "msg": f"{len(blocked.entries)} in the list, {len(added & blocked.entries)} of them from that run",
+        "msg": f"{len(blocked.entries)} in the list, {len(lists.left(added, blocked, params['record']))} of them from that run",
     }
 
 
@@ -322,7 +327,7 @@ def _taken_out(backend: Backend, added: frozenset[Network], params: Params, chec
     blocked = backend.read()
     if said := lists.objections(blocked, params["record"], params["force"]):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
-    there = added & blocked.entries
+    there = lists.left(added, blocked, params["record"])
     if there and not check_mode:
         backend.write(frozenset(), there, None)
     would = "would be " if check_mode else ""
@@ -336,7 +341,7 @@ def _prolonged(backend: Backend, added: frozenset[Network], params: Params, chec
     blocked = backend.read()
     if said := lists.objections(blocked, params["record"], params["force"]):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
-    there = added & blocked.entries
+    there = lists.left(added, blocked, params["record"])
     if there and not check_mode:
         backend.write(there, frozenset(), params["seconds"])
     return {"changed": bool(there), "msg": f"{counted(len(there))} blocked for {duration(params['seconds'])} from now"}
@@ -345,10 +350,11 @@ def _prolonged(backend: Backend, added: frozenset[Network], params: Params, chec
 def _proved_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
     """What is there now; Failure where an entry of that run is left, if this is in earnest."""
     blocked = backend.read()
-    result = {"changed": False, "summary": _summary(blocked), "in_short": f"{len(blocked.entries)} in the list"}
+    in_short = ", ".join([f"{len(blocked.entries)} in the list", *blocked.notes])
+    result = {"changed": False, "summary": _summary(blocked), "in_short": in_short}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    if left := added & blocked.entries:
+    if left := lists.left(added, blocked, params["record"]):
         raise Failure(f"Still in the list: {networks.listed(left)}.")
     return {**result, "msg": "none of them is left"}
 

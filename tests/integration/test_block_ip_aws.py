@@ -541,6 +541,26 @@ def test_more_entries_than_the_quota_are_refused_before_any_is_made(edge: Aws) -
     assert len(edge.denied()) == 18
 
 
+def test_numbers_that_both_versions_share_are_counted_once(edge: Aws) -> None:
+    edge.add_rule(4, "192.0.2.0/24", "allow")
+    edge.forget()
+    words = (*addresses(2), "2a00:1450:4::1", "2a00:1450:4::2")
+    for more in ((), ("--check",)):
+        done = block(edge.irctl(), "acl", *words, *more)
+        assert (done.code, "has room for 1 more" in done.host("acl")["reason"]) == (REFUSED, True), done.out
+    assert edge.writes() == []
+
+
+def test_a_dry_run_makes_no_promise_that_the_change_would_not_keep(edge: Aws) -> None:
+    vpc = edge.client("ec2").create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    edge.nacl = edge.client("ec2").create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"]
+    edge.forget()
+    for host, more in (("acl", {}), ("waf", {"edge_wafv2_web_acl": ""})):
+        about = edge.nacl_host() if host == "acl" else edge.waf_host(**more)
+        done = block(edge.irctl(**{host: about}), host, "198.51.100.7", "--create-rule yes --check")
+        assert (done.code, edge.writes()) == (FAILED, []), done.out
+
+
 def test_no_number_below_the_first_rule_that_allows_is_no_room(edge: Aws) -> None:
     edge.add_rule(3, "192.0.2.0/24", "allow")
     edge.forget()
@@ -556,6 +576,18 @@ def test_a_deny_after_a_rule_that_allows_or_for_one_port_is_no_block(edge: Aws) 
         step(params, "proved")
     do_all(params)
     assert edge.denied() == {1: "198.51.100.7/32", 200: "198.51.100.7/32"}
+
+
+def test_a_revert_finds_its_entries_whatever_number_is_the_first_now_and_names_those_that_it_leaves(edge: Aws) -> None:
+    edge.add_rule(200, "198.51.100.7/32")
+    done = block(edge.irctl(acl=edge.nacl_host(edge_nacl_first_rule=10)), "acl", "198.51.100.7")
+    assert edge.denied() == {10: "198.51.100.7/32", 200: "198.51.100.7/32"}, done.err
+    moved = edge.irctl(acl=edge.nacl_host(edge_nacl_first_rule=50))
+    assert block(moved, "acl", "198.51.100.7").json["outcome"] == "unchanged"
+    back = moved("revert", done.json["run"], "--json")
+    assert edge.denied() == {200: "198.51.100.7/32"}, back.err
+    reason = "1 address let through again, 0 in the list, rule 200 denies 198.51.100.7 after a rule that allows, and is left alone"
+    assert (back.code, back.host("acl")["reason"]) == (0, reason)
 
 
 def test_what_was_made_before_aws_refused_in_the_middle_is_told_and_can_be_taken_out(edge: Aws, tamper: Any) -> None:

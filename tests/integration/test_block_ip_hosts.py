@@ -222,6 +222,17 @@ def test_the_kernel_lets_go_when_the_time_is_over_though_irctl_is_dead(edge: Net
     assert irctl("leases", "run-due", "--every", "1m").out.startswith("ended: block-ip on edge")
 
 
+def test_the_end_of_a_lease_leaves_what_somebody_else_has_blocked_for_good_since(edge: Net) -> None:
+    irctl = edge.irctl()
+    assert irctl("leases", "run-due", "--every", "1m").code == 0
+    done = irctl.block("--address", ATTACKER, "--address", "91.0.0.1", "--for", "10m")
+    assert done.code == 0, done.err
+    edge.nft("delete", "element", "inet", "irctl", "blocked_v4", "{", ATTACKER, "}")  # as the kernel does
+    edge.nft("add", "element", "inet", "irctl", "blocked_v4", "{", ATTACKER, "}")
+    undone = irctl("revert", done.json["run"], "--json")
+    assert (undone.code, edge.held()) == (0, [("45.155.205.9", 86400), ATTACKER]), undone.err
+
+
 def test_a_revert_leaves_what_others_have_put_there(edge: Net) -> None:
     irctl = edge.irctl()
     done = irctl.block("--address", "91.0.0.1", "--address", "91.0.2.0/24", "--address", "45.155.205.9")
@@ -262,9 +273,34 @@ def test_a_list_that_no_rule_uses_is_no_success(edge: Net) -> None:
     edge.nft("flush", "chain", "inet", "irctl", "irctl_drop")
     done = edge.irctl().block("--address", ATTACKER)
     assert done.code == FAILED
-    assert "The set blocked_v4 blocks nothing: no rule drops what is in it." in done.host("edge")["reason"]
+    assert (
+        "The set blocked_v4 blocks nothing: no rule drops what is in it before another may let it through."
+        in done.host("edge")["reason"]
+    )
     mended = edge.irctl().block("--address", ATTACKER, "--create-rule", "yes")
     assert (mended.code, edge.reaches("attacker")) == (0, False), mended.err
+
+
+def test_a_rule_that_lets_packets_by_before_the_drop_is_no_success_and_a_new_rule_comes_before_it(edge: Net) -> None:
+    edge.nft("insert", "rule", "inet", "irctl", "irctl_drop", "tcp", "dport", str(PORT), "accept")
+    done = edge.irctl().block("--address", ATTACKER)
+    assert (done.code, edge.reaches("attacker")) == (FAILED, True), done.err
+    assert "no rule drops what is in it before another may let it through" in done.host("edge")["reason"]
+    mended = edge.irctl().block("--address", ATTACKER, "--create-rule", "yes")
+    assert (mended.code, edge.reaches("attacker")) == (0, False), mended.err
+
+
+def test_a_table_of_ones_own_with_one_ip_version_blocks_that_version(net: Net) -> None:
+    net.nft("add", "table", "inet", "irctl")
+    net.nft("add", "set", "inet", "irctl", "blocked_v4", "{ type ipv4_addr; flags interval,timeout; }")
+    net.nft("add", "chain", "inet", "irctl", "own", "{ type filter hook input priority -300; }")
+    net.nft("add", "rule", "inet", "irctl", "own", "ip", "saddr", "@blocked_v4", "drop")
+    before = net.nft("list", "ruleset")
+    done = net.irctl().block("--address", ATTACKER)
+    assert (done.code, net.reaches("attacker")) == (0, False), done.err
+    assert net.irctl()("revert", done.json["run"], "--json").code == 0
+    assert net.nft("list", "ruleset") == before
+    assert net.irctl().block("--address", "2a00:1450::1").code == REFUSED
 
 
 def test_a_set_that_merges_what_it_is_given_is_refused(net: Net) -> None:

@@ -118,6 +118,13 @@ def test_a_record_holds_what_was_there_and_what_is_added_and_only_that_is_taken_
     assert lists.check(record) == nets("91.1.2.4")
 
 
+def test_an_entry_without_an_end_is_not_of_a_run_whose_entries_all_had_one() -> None:
+    blocked = Blocked(nets("91.1.2.3", "91.1.2.4"), PLACE, expires=dict.fromkeys(nets("91.1.2.4"), 60))
+    for ends, left in ((True, nets("91.1.2.4")), (False, nets("91.1.2.3", "91.1.2.4"))):
+        record = lists.record(lists.Plan(add=blocked.entries, there=nets()), PLACE, ends)
+        assert lists.left(lists.check(record), blocked, record) == left
+
+
 @pytest.mark.parametrize(
     "spoil", [{"sets": {}}, {"sets": {"blocked": "91.1.2.4"}}, {"sets": {"blocked": ["office"]}}, {"on": {}}, {"captured": {}}]
 )
@@ -127,11 +134,20 @@ def test_what_is_no_record_of_a_block_list_is_refused(spoil: dict[str, Any]) -> 
 
 
 def test_a_revert_on_another_list_is_refused_and_on_another_backend_also_by_force() -> None:
-    record = lists.record(lists.Plan(nets(), nets()), PLACE)
-    assert lists.objections(Blocked(nets(), PLACE), record, False) == []
+    place = {**PLACE, "v4": "7"}
+    record = lists.record(lists.Plan(nets(), nets()), place)
+    assert lists.objections(Blocked(nets(), place), record, False) == []
     anew = Blocked(nets(), {**PLACE, "v4": "8"})
     assert (len(lists.objections(anew, record, False)), lists.objections(anew, record, True)) == (1, [])
     assert len(lists.objections(Blocked(nets(), {"backend": "nacl"}), record, True)) == 1
+
+
+def test_a_set_that_is_named_beside_it_since_does_not_stand_in_the_way_of_a_revert() -> None:
+    record = lists.record(lists.Plan(nets(), nets()), {**PLACE, "v4": "7"})
+    both = Blocked(nets(), {"backend": "wafv2", "name": "blocked and blocked-v6", "v4": "7", "v6": "9"})
+    assert lists.objections(both, record, False) == []
+    by_name = lists.record(lists.Plan(nets(), nets()), PLACE)
+    assert len(lists.objections(Blocked(nets(), {**PLACE, "name": "another"}), by_name, False)) == 1
 
 
 def test_the_largest_record_fits_what_a_revert_reads() -> None:
@@ -181,6 +197,16 @@ def test_a_rule_is_made_before_the_first_and_makes_room_where_there_is_none() ->
     assert ours["Priority"] == 0
 
 
+def test_what_somebody_has_added_to_a_rule_of_ours_stays_in_it() -> None:
+    more = {"GeoMatchStatement": {"CountryCodes": ["KP"]}}
+    theirs = rule("Block", {"OrStatement": {"Statements": [USES, more]}}, Name=block_wafv2.RULE, RuleLabels=[{"Name": "list"}])
+    theirs["Action"] = {"Block": {"CustomResponse": {"ResponseCode": 429}}}
+    [ours] = block_wafv2.with_rule([theirs], ["arn:v6"])
+    added = {"IPSetReferenceStatement": {"ARN": "arn:v6"}}
+    assert ours == {**theirs, "Statement": {"OrStatement": {"Statements": [USES, more, added]}}}
+    assert block_wafv2.with_rule([theirs], [ARN]) == [theirs]
+
+
 def test_a_rule_of_ours_that_somebody_has_changed_is_left_to_them() -> None:
     with pytest.raises(Failure, match="given it another action than Block"):
         block_wafv2.with_rule([rule("Count", USES, Name=block_wafv2.RULE)], [ARN])
@@ -221,8 +247,8 @@ ENTRIES = [
 
 
 def test_only_a_deny_of_everything_before_the_first_rule_that_allows_blocks() -> None:
-    assert block_nacl.denied(ENTRIES, 1) == {networks.parse("91.1.2.3"): [2], networks.parse("2a00::/48"): [5]}
-    assert block_nacl.denied(ENTRIES, 5) == {networks.parse("2a00::/48"): [5]}
+    assert block_nacl.denied(ENTRIES) == {networks.parse("91.1.2.3"): [2], networks.parse("2a00::/48"): [5]}
+    assert block_nacl.denied(ENTRIES, late=True) == {networks.parse("91.1.2.6"): [8]}
 
 
 def test_free_numbers_lie_between_the_first_and_the_first_rule_that_allows() -> None:
@@ -230,8 +256,8 @@ def test_free_numbers_lie_between_the_first_and_the_first_rule_that_allows() -> 
     assert block_nacl.free_numbers(ENTRIES, 7) == []
     closed = [one for one in ENTRIES if one["RuleAction"] == "deny"]
     assert block_nacl.free_numbers(closed, 32760)[-1] == 32766
-    assert networks.parse("91.1.2.6") in block_nacl.denied(closed, 1)
-    assert not any(one.prefixlen == 0 for one in block_nacl.denied(closed, 1)), "AWS's own last rule is no entry of ours"
+    assert networks.parse("91.1.2.6") in block_nacl.denied(closed)
+    assert not any(one.prefixlen == 0 for one in block_nacl.denied(closed)), "AWS's own last rule is no entry of ours"
 
 
 def test_the_quota_counts_incoming_rules_of_each_version() -> None:
@@ -246,6 +272,7 @@ class Place:
 
     def __init__(self, entries: frozenset[networks.Network], lacks: list[str] | None = None, soon: int = 0) -> None:
         self.entries, self.lacks, self.soon, self.calls = set(entries), lacks or [], soon, list[str]()
+        self.cannot = ""
 
     def read(self) -> Blocked:
         expires = dict.fromkeys(self.entries, self.soon) if self.soon else {}
@@ -257,9 +284,12 @@ class Place:
     def shortcomings(self) -> list[str]:
         return self.lacks
 
-    def ready(self) -> None:
-        self.calls.append("ready")
-        self.lacks = []
+    def ready(self, check_mode: bool) -> None:
+        if self.cannot:
+            raise Failure(self.cannot)
+        if not check_mode:
+            self.calls.append("ready")
+            self.lacks = []
 
     def write(self, add: frozenset[networks.Network], remove: frozenset[networks.Network], seconds: int | None) -> None:
         self.calls.append("write")
@@ -287,6 +317,34 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(step: Any) -> None:
     assert place.calls == []
 
 
+def test_a_dry_run_says_too_that_what_is_missing_cannot_be_made(step: Any) -> None:
+    place = Place(nets(), ["It blocks nothing."])
+    place.cannot = "No web ACL is named."
+    for check in (True, False):
+        with pytest.raises(Failure, match="No web ACL is named"):
+            step(place, "changed", "91.1.2.4", check=check, create_rule=True)
+    assert place.calls == []
+
+
+@pytest.mark.parametrize("state", ["captured", "changed", "proved", "removed"])
+def test_what_cannot_be_read_is_never_passed_over(step: Any, state: str) -> None:
+    place = Place(nets("91.1.2.3"))
+    for address in ("91.1.2.3/33", "attacker.example.com", "91.1.2.3/24"):
+        with pytest.raises(Failure, match=f"'{address}': .*Nothing was changed"):
+            step(place, state, "91.1.2.3", address, found={"add": [], "entries": [], "place": PLACE})
+    assert place.calls == []
+
+
+def test_nothing_is_added_that_no_revert_would_take_out(step: Any) -> None:
+    """It was in the list when this run captured what it adds; another run's lease has ended since."""
+    place = Place(nets("91.1.2.3"))
+    found = step(place, "listed", "91.1.2.3", "91.1.2.4")["found"]
+    place.entries = set()
+    with pytest.raises(Failure, match=r"^91\.1\.2\.3 was in the list a moment ago and has left it\. Run it again\. Nothing was "):
+        step(place, "changed", "91.1.2.3", "91.1.2.4", found=found)
+    assert place.calls == []
+
+
 def test_what_makes_the_list_take_effect_is_made_before_it_is_written(step: Any) -> None:
     place = Place(nets(), ["It blocks nothing."])
     assert step(place, "changed", "91.1.2.4", create_rule=True)["msg"] == "1 address blocked, what blocks them made"
@@ -304,6 +362,8 @@ def test_the_change_itself_refuses_too(step: Any) -> None:
 def test_an_entry_that_goes_by_itself_is_told(step: Any) -> None:
     found = step(Place(nets("91.1.2.3"), soon=90), "proved", "91.1.2.3")
     assert found["in_short"] == "1 in the list, 1 address of them only for 90 s and more"
+    within = step(Place(nets("91.1.2.0/24"), soon=5), "proved", "91.1.2.3")
+    assert within["in_short"] == "1 in the list, 1 address of them only for 5 s and more"
 
 
 def test_a_list_without_effect_and_a_missing_address_are_failures(step: Any) -> None:

@@ -140,13 +140,21 @@ def test_a_rule_where_no_packet_comes_by_does_not() -> None:
     assert not drops(rule(*parts, hook="output"), "blocked_v4", 4)
 
 
+@pytest.mark.parametrize("verdict", [{"accept": None}, {"jump": {"target": "x"}}, {"vmap": {}}])
+def test_a_rule_before_which_another_lets_packets_by_does_not(verdict: dict[str, Any]) -> None:
+    [chain, first] = rule({"match": {"op": "==", "left": {"payload": {}}, "right": 443}}, verdict)
+    [_, dropping] = rule(source("blocked_v4"), {"drop": None})
+    assert not drops([chain, first, dropping], "blocked_v4", 4)
+    assert drops([chain, dropping, first], "blocked_v4", 4)
+
+
 def test_only_what_is_missing_is_made() -> None:
     whole = missing([], "inet irctl", SETS)
-    assert whole.count("add ") == 6
+    assert (whole.count("add "), whole.count("insert ")) == (4, 2)
     assert whole.startswith("add table inet irctl\nadd set inet irctl blocked_v4 { type ipv4_addr; flags interval,timeout; }\n")
     there = [*held(), *held(version=6), *rule(source("blocked_v4"), {"drop": None}), *rule(source("blocked_v6"), {"drop": None})]
     assert missing(there, "inet irctl", SETS) == ""
-    assert missing(there[:-1], "inet irctl", SETS) == "add rule inet irctl irctl_drop ip6 saddr @blocked_v6 counter drop\n"
+    assert missing(there[:-1], "inet irctl", SETS) == "insert rule inet irctl irctl_drop ip6 saddr @blocked_v6 counter drop\n"
 
 
 def test_a_set_that_cannot_say_what_was_added_is_unfit() -> None:
@@ -154,6 +162,8 @@ def test_a_set_that_cannot_say_what_was_added_is_unfit() -> None:
     assert block_nftables.unfit(text.format("", "interval,timeout"), SETS.values()) == ""
     assert "auto-merge" in block_nftables.unfit(text.format("", "interval,timeout\n\t\tauto-merge"), SETS.values())
     assert "needs the flags interval and timeout" in block_nftables.unfit(text.format("", "interval"), SETS.values())
+    odd = block_nftables.unfit(text.format("", "timeout\n\t\tgc-interval 1h"), SETS.values())
+    assert "needs the flags interval and timeout" in odd
     assert "dormant" in block_nftables.unfit(text.format("\tflags dormant\n\n", "interval,timeout"), SETS.values())
     assert block_nftables.unfit(text.format("", "interval"), ["other"]) == ""
 

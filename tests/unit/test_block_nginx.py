@@ -39,6 +39,14 @@ def test_a_list_that_is_not_included_is_not_found(http: str) -> None:
     assert not nginx_config.includes_list(config(f"{http} server {{ listen 80; }}"))
 
 
+@pytest.mark.parametrize("path", ["/etc/nginx/conf.d/lists/blocked.conf", "/etc/nginx/conf.d/.blocked.conf"])
+def test_a_wildcard_takes_in_no_folder_below_and_no_hidden_file(path: str) -> None:
+    for pattern in ("/etc/nginx/conf.d/*.conf", "/etc/nginx/conf.d/*"):
+        assert not nginx_config.includes(pattern, path)
+    assert nginx_config.includes("/etc/nginx/*/*.conf", LIST)
+    assert nginx_config.includes("/etc/nginx/conf.d/.b*", "/etc/nginx/conf.d/.blocked.conf")
+
+
 def test_an_include_within_an_included_file_is_found() -> None:
     assert nginx_config.includes_list(config("include sites/*;", shop=f"server {{ include {LIST}; }}"))
     assert gaps("include sites/*;", shop=f"server {{ include {LIST}; }}", bare="server { server_name bare; }") == [
@@ -114,6 +122,10 @@ def test_a_network_with_bits_set_behind_its_length_is_not_guessed_at() -> None:
         ("SecRuleEngine DetectionOnly\n", 'SecRule REMOTE_ADDR "@ipMatchF list" "id:1,deny"', "SecRuleEngine is detectiononly"),
         ("", 'SecRule REMOTE_ADDR "@ipMatchF list" "id:1,deny"', "SecRuleEngine is off"),
         ("SecRuleEngine On\n", 'SecRule REMOTE_ADDR "@ipMatchF list" "id:1,pass"', "does not deny by REMOTE_ADDR"),
+        ("SecRuleEngine On\n", 'SecRule REMOTE_ADDR "@ipMatchF list" "id:1,deny,msg:\'chain of denials\'"', ""),
+        ("SecRuleEngine On\n", 'SecRule REMOTE_ADDR "!@ipMatchF list" "id:1,deny"', "does not deny by REMOTE_ADDR"),
+        ("SecRuleEngine On\n", 'SecRule REMOTE_ADDR "@ipMatchF list" "id:1,deny,chain"', "does not deny by REMOTE_ADDR"),
+        ("SecRuleEngine On\n", 'SecRule REMOTE_ADDR "@ipMatchF list" "id:1,pass,msg:\'on the deny list\'"', "does not deny by"),
         ("SecRuleEngine On\n", 'SecRule ARGS:ip "@ipMatchF list" "id:1,deny"', "does not deny by REMOTE_ADDR"),
     ],
 )
@@ -131,6 +143,11 @@ def test_a_rule_of_modsecurity_blocks_only_where_it_denies(tmp_path: Path, engin
 def test_a_list_needs_a_whole_path(path: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         block_nginx.Backend({"nginx_include": path, "nginx_test": ["nginx", "-t"], "nginx_reload": []})
+
+
+def test_a_command_that_reloads_is_needed() -> None:
+    with pytest.raises(ValueError, match="edge_nginx_reload: a command is needed"):
+        block_nginx.Backend({"nginx_include": LIST, "nginx_test": ["nginx", "-t"], "nginx_reload": []})
 
 
 def test_a_program_that_is_not_there_or_fails_or_takes_too_long_is_one_sentence() -> None:
