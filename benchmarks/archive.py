@@ -113,8 +113,10 @@ def _store() -> Iterator[_Store]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
-        words = [bin_folder / "rclone", "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", folder / "served"]
-        server = subprocess.Popen([*words, "--config", "/dev/null"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        remembered = f":hasher,hashes=md5,remote='{folder}/served':"  # the MD5 of what was taken, as S3 remembers it
+        words = [bin_folder / "rclone", "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", remembered]
+        places = ["--config", "/dev/null", "--cache-dir", folder / "cache"]
+        server = subprocess.Popen([*words, *places], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for(address)
             yield _Store(folder, f"http://{address}", bin_folder)

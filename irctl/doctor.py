@@ -100,7 +100,8 @@ def _needs(settings: Settings) -> Iterator[Check]:
             needs = load(name, settings.contents, diagnosis=diagnosis).about.get("needs", {})
             what = f"diagnose {name}" if diagnosis else name
             for module in needs.get("python", []):
-                found = importlib.util.find_spec(module) is not None
-                yield Check(what, found, f"Python module {module}", f"{sys.executable} -m pip install {module}", False)
+                package = module.partition(".")[0]
+                found = importlib.util.find_spec(package) is not None
+                yield Check(what, found, f"Python module {package}", f"{sys.executable} -m pip install {package}", False)
             for program in needs.get("programs", []):
                 yield Check(what, bool(shutil.which(program)), f"program {program}", f"apt-get install {program}", False)

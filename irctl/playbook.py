@@ -14,9 +14,13 @@ import os
 import sys
 from typing import Any
 
+from ansible import constants
 from ansible.cli.playbook import PlaybookCLI
+from ansible.playbook.play import Play
 
 from irctl.processes import die_with_parent
+
+CREWS = "irctl.runbooks.crews"  # the strategy for more hosts than forks
 
 
 def resolved(names: list[str], variables: list[str], timeout: int, inventory: Any, manager: Any) -> dict[str, Any]:
@@ -60,8 +64,11 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
         loader, inventory, manager = super()._play_prereqs()
         with open("job.json") as file:
             job = json.load(file)
-        if not ask(resolved(job["names"], job["variables"], job["timeout"], inventory, manager), job["modules"]):
+        answer = resolved(job["names"], job["variables"], job["timeout"], inventory, manager)
+        if not ask(answer, job["modules"]):
             os._exit(0)
+        if len(answer["hosts"]) > constants.DEFAULT_FORKS:  # for fewer it does nothing, and Ansible takes 0.1 s to frown at it
+            Play.fattributes["strategy"].default = CREWS
         return loader, inventory, manager
 
 

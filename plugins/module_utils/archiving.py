@@ -288,7 +288,7 @@ class Sending:
         for attempt in range(1, STREAMS + 1):
             one.rewind()
             try:
-                found = self._store.stream(key, one.pieces(trees.PIECE), size, lock, md5=not self._believed)
+                found = self._store.stream(key, one.pieces(checksums.FRAME), size, lock, md5=not self._believed)
                 break
             except Unreachable:
                 if attempt == STREAMS:

@@ -9,10 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.http_connection import PIECE, Content
+from ansible_collections.irctl.runbooks.plugins.module_utils.http_connection import Content
 
 PART = 8 << 20  # bytes of a part of a large object
 MOST_PARTS = 10_000
+FRAME = 4 << 20  # bytes of what is sent as it is read
+SMALL = 1 << 18  # bytes; less is hashed sooner than it is handed to a thread
 
 
 class CutShort(Exception):
@@ -81,7 +83,7 @@ class Hashing:
     def take(self, piece: Content) -> None:
         self.bytes += len(piece)
         self._wait()
-        if len(piece) < PIECE // 4:
+        if len(piece) < SMALL:
             for digest in self._digests:
                 digest.update(piece)
             return
@@ -106,7 +108,7 @@ class Hashing:
 
 
 def framed(pieces: Iterable[Content], size: int, hashing: Hashing) -> Iterator[Content]:
-    """Content in frames of PIECE bytes, as aws-chunked has it, with its checksum after it. Raises CutShort."""
+    """Content in frames of FRAME bytes, as aws-chunked has it, with its checksum after it. Raises CutShort."""
     left = size
     for piece in pieces:
         left -= len(piece)
@@ -120,6 +122,6 @@ def framed(pieces: Iterable[Content], size: int, hashing: Hashing) -> Iterator[C
 
 
 def framed_length(size: int) -> int:
-    whole, rest = divmod(size, PIECE)
-    frames = whole * (PIECE + len(b"%x" % PIECE) + 4) + (rest + len(b"%x" % rest) + 4 if rest else 0)
+    whole, rest = divmod(size, FRAME)
+    frames = whole * (FRAME + len(b"%x" % FRAME) + 4) + (rest + len(b"%x" % rest) + 4 if rest else 0)
     return frames + len("0\r\nx-amz-checksum-sha256:") + 44 + 4

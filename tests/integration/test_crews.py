@@ -50,6 +50,23 @@ def test_a_host_s_variables_can_be_read_by_the_rest_of_its_crew(tmp_path: Path, 
     assert done.code == 0, done.out
 
 
+@pytest.mark.parametrize(("number", "forks"), [(30, 10), (5, 5)], ids=["crews of three", "each its own fork"])
+def test_more_hosts_than_forks_go_in_crews(tmp_path: Path, collection: Collection, number: int, forks: int) -> None:
+    names = NAMES[:number]
+    collection.irctl.inventory = write_inventory(tmp_path, {name: {"ansible_connection": "local"} for name in names}, fleet=names)
+    told = tmp_path / "told"
+    collection.role(
+        "tells_its_fork",
+        guard=f"""
+            ansible.builtin.assert:
+              that: lookup('pipe', 'echo $PPID >> {told}') == ''
+        """,
+    )
+    done = collection.irctl("remediate", "tells-its-fork", "--host", "fleet", "--check", "--json")
+    assert done.code == 0, done.out
+    assert len(set(told.read_text().split())) == forks
+
+
 @pytest.fixture
 def silent() -> Iterator[tuple[int, list[float]]]:
     """A port where connections are taken and never answered, and when each came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from irctl import catalog, engine
@@ -21,6 +22,15 @@ def test_every_string_is_marked_as_data_however_deep() -> None:
 
 def test_no_variable_of_the_caller_that_could_name_foreign_code_or_a_secret_is_handed_on() -> None:
     assert not [name for name in engine.ENVIRONMENT if name.startswith(("ANSIBLE", "PYTHON", "AWS", "PG", "LD_", "IRCTL"))]
+
+
+def test_the_end_of_the_playbook_is_not_waited_for_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pexpect, "spawn", pexpect.spawn)  # to be put back
+    engine._close_at_once()
+    child = pexpect.spawn("sh", ["-c", "exit 3"])
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, child.ptyproc.delayafterclose) == (3, 0.01)
 
 
 @pytest.mark.parametrize(
