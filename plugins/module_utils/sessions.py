@@ -23,7 +23,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 # Connection poolers and tools that hold sessions for others: ending theirs ends what others are doing.
 ALWAYS_PROTECTED = ("pgbouncer*", "PgBouncer*", "pgpool*", "odyssey*", "pgcat*", "patroni*", "Patroni*", "repmgr*", "pg_cron*")
 
-# Each session gets one verdict. The same words decide what is listed and, re-read in the killing statement, what is ended.
+# Each session is 'pid/start', one text and not two numbers: Ansible looks at each value of a thousand again and again.
+# Each gets one verdict. The same words decide what is listed and, re-read in the killing statement, what is ended.
 _JUDGED = r"""
 WITH given AS (SELECT $1::jsonb AS p),
 asked AS (SELECT (p->>'idle_for')::float AS idle_for, (p->>'idle_in_transaction_for')::float AS idle_in_transaction_for,
@@ -49,7 +50,8 @@ judged AS (
     WHEN s.pid = ANY((SELECT array_agg(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted)::int[]) THEN 'advisory lock'
     ELSE 'end' END AS verdict
   FROM seen s, asked),
-named AS (SELECT (pair->>0)::int AS pid, (pair->>1)::bigint AS started FROM given, jsonb_array_elements(p->'among') pair)
+named AS (SELECT split_part(one, '/', 1)::int AS pid, split_part(one, '/', 2)::bigint AS started
+          FROM given, jsonb_array_elements_text(p->'among') one)
 """
 
 SERVER = """
@@ -68,7 +70,7 @@ LISTED = (
     + "SELECT json_build_object('server', ("
     + SERVER
     + """),
-  'matching', (SELECT coalesce(json_agg(json_build_array(pid, started) ORDER BY state_change), '[]')
+  'matching', (SELECT coalesce(json_agg(pid || '/' || started ORDER BY state_change), '[]')
      FROM judged WHERE verdict = 'end'),
   'oldest', (SELECT coalesce(max(age), 0) FROM judged WHERE verdict = 'end'),
   'verdicts', (SELECT coalesce(json_object_agg(verdict, n), '{}') FROM (SELECT verdict, count(*) AS n FROM judged GROUP BY 1) v))
@@ -90,16 +92,14 @@ FROM judged LEFT JOIN locks USING (pid) WHERE verdict IN ('superuser', 'protecte
 ENDED = (
     _JUDGED
     + """
-SELECT coalesce(json_agg(json_build_array(pid, started)) FILTER (WHERE signalled), '[]') FROM (
+SELECT coalesce(json_agg(pid || '/' || started) FILTER (WHERE signalled), '[]') FROM (
   SELECT pid, started, pg_terminate_backend(pid) AS signalled FROM (
     SELECT pid, started FROM judged JOIN named USING (pid, started) WHERE verdict = 'end'
     ORDER BY state_change LIMIT (SELECT (p->>'limit')::int FROM given)) victims) done
 """
 )
 
-STILL_THERE = (
-    _JUDGED + "SELECT coalesce(json_agg(json_build_array(pid, started)), '[]') FROM judged JOIN named USING (pid, started)"
-)
+STILL_THERE = _JUDGED + "SELECT coalesce(json_agg(pid || '/' || started), '[]') FROM judged JOIN named USING (pid, started)"
 
 SPARED = {
     "protected": "{} protected",

@@ -53,10 +53,10 @@ options:
     elements: str
     default: []
   among:
-    description: The sessions to describe or end, each as pid and start time, as V(state=listed) returned them. With
+    description: The sessions to describe or end, each as V(pid/start time), as V(state=listed) returned them. With
       V(state=listed) itself, fail where one of them still matches.
     type: list
-    elements: list
+    elements: str
   limit:
     description: The most sessions that may be ended at once.
     type: int
@@ -73,10 +73,10 @@ EXAMPLES = """
 """
 RETURN = """
 matching:
-  description: Pid and start time (microseconds since 1970) of each session that may be ended.
+  description: Each session that may be ended, as its pid, a slash and its start time in microseconds since 1970.
   returned: when listed without O(among)
   type: list
-  elements: list
+  elements: str
 summary:
   description: The server's version, role, connections in use, and how many sessions got which verdict.
   returned: when listed
@@ -103,7 +103,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Se
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "described", "ended"], "default": "listed"},
-    "among": {"type": "list", "elements": "list"},
+    "among": {"type": "list", "elements": "str"},
     "limit": {"type": "int", "default": 100},
     **sessions.ARGUMENTS,
     **CONNECTION,
@@ -139,8 +139,7 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
 def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Of the sessions that were to end, those that still match; Failure where there are any and this is in earnest."""
     listing = server.ask(sessions.LISTED, asked)
-    named = {tuple(pair) for pair in asked["among"]}
-    left = sum(tuple(pair) in named for pair in listing["matching"])
+    left = len({*asked["among"]} & {*listing["matching"]})
     if left and not check_mode:
         raise Failure(f"{sessions.counted(left)} of those that were to end still match.")
     said = "none left" if not left else "not done in a dry run"
@@ -163,7 +162,7 @@ def _ended(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
         left = server.ask(sessions.STILL_THERE, {**asked, "among": signalled})
         if left:
             time.sleep(pause)
-            pause = min(pause * 2, 0.5)
+            pause = min(pause * 2, 0.05)
     ended, woke = len(signalled) - len(left), len(asked["among"]) - len(signalled)
     said = f"{sessions.counted(ended)} ended"
     said += f", {woke} spared that were in use again or gone" if woke else ""

@@ -136,7 +136,7 @@ def test_a_session_that_wakes_up_after_it_was_listed_is_spared(server: Postgres,
     params = {**where, **which, "protected_users": [], "protected_applications": [], "limit": 100, "among": None}
     listed = pg_sessions.run({**params, "state": "listed"}, False)["matching"]
     woken.execute("SELECT 1")
-    reused = [[pid, started + 1] for pid, started in listed]
+    reused = [f"{one[:-1]}{(int(one[-1]) + 1) % 10}" for one in listed]
     assert pg_sessions.run({**params, "state": "ended", "among": reused}, False)["changed"] is False
     result = pg_sessions.run({**params, "state": "ended", "among": listed}, False)
     assert (result["ended"], sessions.alive([asleep]), sessions.alive([woken])) == (1, 0, 1)

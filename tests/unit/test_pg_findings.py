@@ -35,7 +35,7 @@ def found(
         "behind_seconds": 0,
         "idle_slots": [],
     }
-    listing = {"server": whole, "matching": [[pid, 1] for pid in range(matching)], "verdicts": verdicts or {}}
+    listing = {"server": whole, "matching": [f"{pid}/1" for pid in range(matching)], "verdicts": verdicts or {}}
     return pg_findings.findings({"server": whole, "states": {}, "waiting": 0, **nothing, **facts}, listing, "10m")
 
 

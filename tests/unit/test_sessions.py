@@ -17,14 +17,14 @@ PARAMS: dict[str, Any] = {
 
 def listing(matching: int = 0, **server: Any) -> dict[str, Any]:
     able = {"role": "ops", "sees_all": True, "may_signal": True, "in_use": 41, "max_connections": 100}
-    return {"server": {**able, **server}, "matching": [[pid, 1] for pid in range(matching)], "verdicts": {}}
+    return {"server": {**able, **server}, "matching": [f"{pid}/1" for pid in range(matching)], "verdicts": {}}
 
 
 def test_durations_become_seconds_and_patterns_become_expressions() -> None:
-    asked = sessions.asked(PARAMS, [[1, 2]], 7)
+    asked = sessions.asked(PARAMS, ["1/2"], 7)
     assert (asked["idle_for"], asked["idle_in_transaction_for"]) == (600, None)
     assert asked["protected_users"] == "^bill.*$"
-    assert (asked["databases"], asked["among"], asked["limit"]) == (["o'brien"], [[1, 2]], 7)
+    assert (asked["databases"], asked["among"], asked["limit"]) == (["o'brien"], ["1/2"], 7)
 
 
 @pytest.mark.parametrize("given", [[], ["billing-?"]])
