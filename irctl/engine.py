@@ -205,12 +205,12 @@ def _close_at_once() -> None:
     """Let pexpect, by which ansible-runner starts its process, look 0.01 s after the end of it whether it has ended, not 0.1 s."""
     import pexpect.pty_spawn
 
-    class Spawn(pexpect.pty_spawn.spawn):  # type: ignore[misc]  # pexpect has no types
-        def close(self, force: bool = True) -> None:
-            self.ptyproc.delayafterclose = 0.01
-            super().close(force=force)
+    def spawn(*words: Any, **how: Any) -> Any:
+        child = pexpect.pty_spawn.spawn(*words, **how)
+        child.ptyproc.delayafterclose = 0.01
+        return child
 
-    pexpect.spawn = Spawn
+    pexpect.spawn = spawn
 
 
 @contextmanager

@@ -171,7 +171,8 @@ class _Run:
             leases.require_no_other(home, order.found.name, hosts)
         elif order.entry_point == "main" and terms.get("additive"):
             for sentence in leases.ends_with(home, order.found.name, hosts, order.given):
-                self.show("said", sentence)
+                with suppress(OSError):
+                    self.show("said", sentence)
         if order.lease and not order.check:
             limit = values.seconds(terms["limit"])
             where, content, who = str(self.settings.inventory_path()), self.settings.content.value, self.settings.operator

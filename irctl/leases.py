@@ -84,18 +84,18 @@ def require_no_other(home: Path, remediation: str, hosts: Iterable[str]) -> None
 def ends_with(home: Path, remediation: str, hosts: Iterable[str], given: Mapping[str, Any]) -> Iterator[str]:
     """Say which of these values may go when an earlier lease of the same change ends, whose run was the first to add them."""
     for other in listed(home):
-        if other.remediation == remediation and {*other.hosts} & {*hosts}:
-            theirs = _asked(home, other)
-            both = [one for name, said in given.items() if isinstance(said, list) for one in said if one in theirs.get(name, ())]
-            if both:
-                more = f" and {len(both) - 1} more" if len(both) > 1 else ""
-                yield f"{both[0]}{more} may go when the lease of {other.run} ends; to move that: irctl leases extend {other.run}"
+        if other.remediation == remediation and {*other.hosts} & {*hosts} and (both := _also_asked(home, other, given)):
+            more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+            yield f"{both[0]}{more} may go when the lease of {other.run} ends; to move that: irctl leases extend {other.run}"
 
 
-def _asked(home: Path, lease: Lease) -> dict[str, Any]:
-    with suppress(EvidenceError):  # it has not begun yet
-        return dict(runs.Folder(home, lease.run).document("run.json")["plan"]["parameters"])
-    return {}
+def _also_asked(home: Path, lease: Lease, given: Mapping[str, Any]) -> list[str]:
+    """What of the lists that are given was asked for by the lease's run as well; nothing where its record does not say."""
+    try:
+        theirs = runs.Folder(home, lease.run).document("run.json")["plan"]["parameters"]
+        return [one for name, said in given.items() if isinstance(said, list) for one in said if one in theirs.get(name, ())]
+    except (EvidenceError, LookupError, TypeError, AttributeError):  # not begun yet, or no longer as it was
+        return []
 
 
 def settle(home: Path, run: str, *, touched: bool) -> None:

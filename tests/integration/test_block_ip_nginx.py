@@ -245,6 +245,10 @@ def test_who_blocks_what_an_earlier_lease_will_let_through_is_told(nginx: Nginx)
         again = irctl(*words, *more)
         assert (again.code, told in again.err) == (0, True), again.err
     assert "may go" not in irctl("remediate", "block-ip", "--host", "edge", "--address", "127.0.0.4", "--check").err
+    record = nginx.folder / "home" / "runs" / run / "run.json"
+    for spoilt in ("{}", "[]", '{"plan": {"parameters": {"block_ip_address": 7}}}', "no JSON"):
+        record.write_text(spoilt)
+        assert irctl(*words, "--check").code == 0, "another run's record decides nothing"
 
 
 def test_a_file_in_a_folder_below_is_not_taken_in_by_a_wildcard(nginx: Nginx) -> None:

@@ -125,7 +125,12 @@ def test_a_large_file_is_sent_without_being_in_memory_and_proved(
 def test_local_files_go_only_when_told_and_only_after_the_manifest(archive: Archive, tree: Path) -> None:
     before = contents(tree)
     here: list[int] = []
-    archive.store.hook = lambda request, number: here.append(len(contents(tree))) if request.method == "PUT" else None  # type: ignore[func-returns-value]
+
+    def count(request: Request, number: int) -> None:
+        if request.method == "PUT":
+            here.append(len(contents(tree)))
+
+    archive.store.hook = count
     done = archive(remove_local=True)
     assert done["msg"].endswith("14 files removed here")
     assert set(here) == {14}
