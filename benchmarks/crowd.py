@@ -15,7 +15,7 @@ import psycopg
 import yaml
 
 from benchmarks.measure import IRCTL, command
-from irctl.lab_postgres import Postgres
+from irctl.lab.postgres import Postgres
 
 OLD = 5.2  # seconds; the shortest --idle-for is 5s
 OPENERS = 8

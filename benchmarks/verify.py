@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import IRCTL, Ratio, Side, command, in_turns
-from irctl import evidence
+from irctl.record import seal
 
 NAME = "verify"
 RUN = "20261121T022311Z-db-connections-7f3a01"
@@ -18,7 +18,7 @@ def run(pairs: int) -> Ratio:
     with tempfile.TemporaryDirectory(prefix="irctl-bench-") as place:
         folder = Path(place) / RUN
         names = _fill(folder)
-        evidence.seal(folder, RUN)
+        seal.seal(folder, RUN)
         ours = Side("irctl evidence verify, 10,000 files", command(IRCTL, "evidence", "verify", folder, "--home", place))
         peer = Side("sha256sum, the same files", command("sha256sum", "--", *names, cwd=folder))
         return in_turns(NAME, ours, peer, target=1.3, pairs=pairs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from irctl import output, signals
+from irctl.cli import output
 from irctl.errors import INDETERMINATE
+from irctl.running import signals
 
 
 def main() -> NoReturn:
@@ -14,9 +15,9 @@ def main() -> NoReturn:
     output.prepare()
     try:
         signals.install()
-        from irctl import cli
+        from irctl.cli import app
 
-        cli.main()
+        app.main()
     except signals.Stopped as stopped:
         sys.exit(output.say(str(stopped), "indeterminate", INDETERMINATE, sys.argv[1:]))
 

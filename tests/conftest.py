@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import yaml
 
-from irctl.lab_postgres import Postgres
+from irctl.lab.postgres import Postgres
 from tests.schemas import require_valid
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-SCHEMAS = Path(__file__).resolve().parents[1] / "irctl" / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[1] / "irctl" / "record" / "schemas"
 LOADED = {path.stem: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
 REGISTRY: Registry[Any] = Registry().with_resources([(one["$id"], Resource.from_contents(one)) for one in LOADED.values()])
 

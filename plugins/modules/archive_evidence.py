@@ -92,9 +92,11 @@ import json
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import archive, archiving, aws, object_store, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import Plan, Subject, Wish
-from ansible_collections.irctl.runbooks.plugins.module_utils.archiving import Done, counted, listed, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest, object_store, sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Plan, Subject, Wish
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import Done, counted, listed, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
 
@@ -111,7 +113,7 @@ ARGUMENTS: dict[str, Any] = {
     "limit": {"type": "int", "default": 20000},
     "limit_gib": {"type": "int", "default": 100},
     "thorough": {"type": "bool", "default": False},
-    **aws.ARGUMENTS,
+    **clients.ARGUMENTS,
 }
 RETRY = "Everything else is there; run it again."
 
@@ -124,7 +126,7 @@ def run(params: Params, check_mode: bool) -> Result:
     if not params["bucket"]:
         raise ValueError("bucket: none is named; set archive_evidence_bucket")
     wish = Wish(
-        archive.check_prefix(params["prefix"]),
+        manifest.check_prefix(params["prefix"]),
         values.seconds(params["retain"]) if params["retain"] else 0,
         params["retain_mode"],
         params["remove_local"] and not params["thorough"],
@@ -136,10 +138,10 @@ def run(params: Params, check_mode: bool) -> Result:
 
 def _subjects(params: Params, older: int) -> tuple[list[Subject], list[Left]]:
     if params["tree"]:
-        return [archiving.tree(params["tree"], params["home"] or "")], []
+        return [sending.tree(params["tree"], params["home"] or "")], []
     if not params["home"]:
         raise ValueError("tree: none is named, and irctl_home neither; one of them is needed")
-    return archiving.subjects(params["home"], older, time.time())
+    return sending.subjects(params["home"], older, time.time())
 
 
 class _Look:
@@ -152,9 +154,9 @@ class _Look:
         self.plans = [self._plan(subject) for subject in subjects]
 
     def _plan(self, subject: Subject) -> Plan:
-        found = archiving.files_of(subject, self.now - self.older)
-        kept = archiving.kept(self.store, self.wish.prefix, subject.name)
-        return archive.plan(subject, found, kept, self.wish, self.now)
+        found = sending.files_of(subject, self.now - self.older)
+        kept = sending.kept(self.store, self.wish.prefix, subject.name)
+        return manifest.plan(subject, found, kept, self.wish, self.now)
 
     @property
     def nothing(self) -> str:
@@ -178,7 +180,7 @@ class _Look:
 
 def _listed(look: _Look, check_mode: bool) -> Result:
     limits = {"limit": look.params["limit"], "limit_bytes": look.params["limit_gib"] << 30}
-    refusals = archive.refusals(look.plans, look.wish, locks=look.store.locks(), **limits)
+    refusals = manifest.refusals(look.plans, look.wish, locks=look.store.locks(), **limits)
     return {"changed": False, "summary": look.summary(), "refusals": refusals, "msg": _to_do(look) or look.nothing}
 
 
@@ -199,9 +201,9 @@ def _captured(look: _Look, check_mode: bool) -> Result:
             "root": one.subject.root,
             "held": one.subject.held,
             "lock": vars(one.lock),
-            "send": [{"path": archive.plain(file.path), "bytes": file.bytes} for file in one.send],
+            "send": [{"path": manifest.plain(file.path), "bytes": file.bytes} for file in one.send],
             "archived": len(one.same),
-            "left_out": [{"path": archive.plain(left.path), "why": left.why} for left in one.left],
+            "left_out": [{"path": manifest.plain(left.path), "why": left.why} for left in one.left],
         }
         for one in look.plans
     ]
@@ -213,7 +215,7 @@ def _captured(look: _Look, check_mode: bool) -> Result:
 def _changed(look: _Look, check_mode: bool) -> Result:
     if check_mode:
         return {"changed": any(_would(one, look.wish) for one in look.plans), "msg": _would_do(look)}
-    done = [archiving.Sending(look.store, one, look.wish).carry_out() for one in look.plans]
+    done = [sending.Sending(look.store, one, look.wish).carry_out() for one in look.plans]
     if failed := [left for one in done for left in one.failed]:
         raise Failure(f"{counted(len(failed))} could not be archived: {listed(failed)}. {RETRY}")
     return {
@@ -225,13 +227,13 @@ def _changed(look: _Look, check_mode: bool) -> Result:
 def _would(one: Plan, wish: Wish) -> bool:
     removes = wish.remove and not one.subject.held and any(file.path not in one.subject.stays for file in one.send)
     known = one.kept.entries
-    new = any((known.get(archive.plain(file.path)) or {}).get("mtime") != file.mtime for file in one.send)
+    new = any((known.get(manifest.plain(file.path)) or {}).get("mtime") != file.mtime for file in one.send)
     return removes or new or one.relock
 
 
 def _would_do(look: _Look) -> str:
     said = [_to_do(look) or look.nothing]
-    relock = sum(len(archiving.known_keys(look.store, one.kept)) for one in look.plans if one.relock)
+    relock = sum(len(sending.known_keys(look.store, one.kept)) for one in look.plans if one.relock)
     said += [f"{counted(relock, 'object')} to lock"] if relock else []
     removes = sum(file.path not in one.subject.stays for one in look.plans if not one.subject.held for file in one.send)
     said += [f"{counted(removes)} to remove here"] if look.wish.remove else []
@@ -270,9 +272,9 @@ def _prove(look: _Look, one: Plan) -> None:
     name, thorough = one.subject.name, look.params["thorough"]
     if not one.kept.manifest and one.send:
         raise Failure(f"{name} is not archived: {counted(len(one.send))}, and it has no manifest.")
-    if bad := one.kept.lost or (archiving.prove(look.store, one.kept) if thorough else []):
+    if bad := one.kept.lost or (sending.prove(look.store, one.kept) if thorough else []):
         raise Failure(f"{counted(len(bad), 'object')} of {name} not as the manifest says, such as {bad[0]}.")
-    if missing := [archive.plain(file.path) for file in one.send] if thorough else archive.missing(one, look.older):
+    if missing := [manifest.plain(file.path) for file in one.send] if thorough else manifest.missing(one, look.older):
         raise Failure(f"{name} is not archived whole: {counted(len(missing))} not in its manifest as now, such as {missing[0]}.")
 
 

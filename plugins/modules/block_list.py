@@ -141,10 +141,10 @@ refusals:
 import json
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import block_list as lists
 from ansible_collections.irctl.runbooks.plugins.module_utils import networks
-from ansible_collections.irctl.runbooks.plugins.module_utils.aws import ARGUMENTS as AWS
-from ansible_collections.irctl.runbooks.plugins.module_utils.block_list import Backend, Blocked, counted
+from ansible_collections.irctl.runbooks.plugins.module_utils.aws.clients import ARGUMENTS as AWS
+from ansible_collections.irctl.runbooks.plugins.module_utils.edge import block_list
+from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Backend, Blocked, counted
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration
@@ -189,47 +189,47 @@ def run(params: Params, check_mode: bool) -> Result:
     if not params["backend"]:
         raise ValueError("block_ip_backend: what kind of place blocks has to be set for this host: wafv2, nacl, nftables or nginx")
     if params["record"] is not None:
-        added = lists.check(params["record"])
-        return _TAKE_OUT[params["state"]](_backend({**params, "addresses": lists.texts(added)}), added, params, check_mode)
+        added = block_list.check(params["record"])
+        return _TAKE_OUT[params["state"]](_backend({**params, "addresses": block_list.texts(added)}), added, params, check_mode)
     if params["state"] == "extended":
         raise ValueError("record: needed, as a run captured it")
     if not params["addresses"]:
         raise ValueError("addresses: at least one is needed; nothing ever means all of them")
-    if params["state"] == "listed" and (said := lists.misread(params)):
+    if params["state"] == "listed" and (said := block_list.misread(params)):
         return {"changed": False, "refusals": said, "msg": "not looked at"}
     asked, unread = networks.parse_all(params["addresses"])
     if unread:
-        raise Failure(f"{' '.join(lists.shortened(unread))} Nothing was changed.")
+        raise Failure(f"{' '.join(block_list.shortened(unread))} Nothing was changed.")
     return _BLOCK[params["state"]](_backend(params), networks.narrowed(asked), params, check_mode)
 
 
 def _backend(params: Params) -> Backend:
     """Imported by name, one by one, so that a target needs nothing of the other backends, and a shipped module still has them."""
     if params["backend"] == "wafv2":
-        from ansible_collections.irctl.runbooks.plugins.module_utils import block_wafv2
+        from ansible_collections.irctl.runbooks.plugins.module_utils.edge import waf
 
-        return block_wafv2.Backend(params)
+        return waf.Backend(params)
     if params["backend"] == "nacl":
-        from ansible_collections.irctl.runbooks.plugins.module_utils import block_nacl
+        from ansible_collections.irctl.runbooks.plugins.module_utils.edge import network_acl
 
-        return block_nacl.Backend(params)
+        return network_acl.Backend(params)
     if params["backend"] == "nftables":
-        from ansible_collections.irctl.runbooks.plugins.module_utils import block_nftables
+        from ansible_collections.irctl.runbooks.plugins.module_utils.edge import nftables
 
-        return block_nftables.Backend(params)
-    from ansible_collections.irctl.runbooks.plugins.module_utils import block_nginx
+        return nftables.Backend(params)
+    from ansible_collections.irctl.runbooks.plugins.module_utils.edge import deny_file
 
-    return block_nginx.Backend(params)
+    return deny_file.Backend(params)
 
 
 def _listed(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
     protected, blocked = backend.learnt(), backend.read()
-    wanted = lists.plan(asked, blocked.entries)
+    wanted = block_list.plan(asked, blocked.entries)
     return {
         "changed": False,
-        "found": {"entries": lists.texts(blocked.entries), "add": lists.texts(wanted.add), "place": dict(blocked.place)},
+        "found": {"entries": block_list.texts(blocked.entries), "add": block_list.texts(wanted.add), "place": dict(blocked.place)},
         "summary": _summary(blocked),
-        "refusals": lists.refusals(asked, blocked, protected),
+        "refusals": block_list.refusals(asked, blocked, protected),
         "msg": " · ".join([f"{len(blocked.entries)} in the list, {len(wanted.add)} to add", *_doubts(backend, blocked, params)]),
     }
 
@@ -250,8 +250,8 @@ def _captured(backend: Backend, asked: frozenset[Network], params: Params, check
         raise ValueError("found: needed, as state=listed returned it")
     add = networks.parse_all(found["add"])[0]
     ends = bool(params["seconds"]) and params["backend"] == "nftables"
-    record = lists.record(lists.Plan(add=add, there=asked - add), found["place"], ends)
-    evidence = {lists.REVERT: _text(record), "list-before.json": _text(found["entries"])}
+    record = block_list.record(block_list.Plan(add=add, there=asked - add), found["place"], ends)
+    evidence = {block_list.REVERT: _text(record), "list-before.json": _text(found["entries"])}
     return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
 
 
@@ -260,13 +260,13 @@ def _text(document: Any) -> str:
 
 
 def _changed(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    if said := lists.misread(params):
+    if said := block_list.misread(params):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
     blocked = backend.read()
-    if said := lists.refusals(asked, blocked, backend.learnt()):
+    if said := block_list.refusals(asked, blocked, backend.learnt()):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
-    add = lists.plan(asked, blocked.entries).add
-    if late := lists.unrecorded(add, params["found"]):
+    add = block_list.plan(asked, blocked.entries).add
+    if late := block_list.unrecorded(add, params["found"]):
         raise Failure(f"{late} Nothing was changed.")
     makes = params["create_rule"] and bool(backend.shortcomings())
     if makes:
@@ -285,14 +285,14 @@ def _proved(backend: Backend, asked: frozenset[Network], params: Params, check_m
     """What is there now; Failure where an address is missing or the list has no effect, if this is in earnest."""
     blocked = backend.read()
     within = networks.covering(blocked.expires)
-    soon = [blocked.expires[around] for one in lists.plan(asked, blocked.entries).there if (around := within(one))]
+    soon = [blocked.expires[around] for one in block_list.plan(asked, blocked.entries).there if (around := within(one))]
     ends = [f"{counted(len(soon))} of them only for {min(soon)} s and more"] if soon else []
     said, lacks = [f"{len(blocked.entries)} in the list", *ends, *blocked.notes], backend.shortcomings()
     result = {"changed": False, "summary": _summary(blocked), "in_short": ", ".join(said)}
     if check_mode:
         without = [] if params["create_rule"] else lacks
         return {**result, "in_short": ", ".join([*said, *without]), "msg": "not done in a dry run"}
-    if missing := lists.plan(asked, blocked.entries).add:
+    if missing := block_list.plan(asked, blocked.entries).add:
         raise Failure(f"Not in the list: {networks.listed(missing)}.")
     if lacks:
         raise Failure(f"{counted(len(asked))} {'is' if len(asked) == 1 else 'are'} in the list. {' '.join(lacks)}")
@@ -309,25 +309,26 @@ def _let_through(backend: Backend, asked: frozenset[Network], params: Params, ch
 
 def _to_take_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
     blocked = backend.read()
+    still = block_list.left(added, blocked, params["record"])
     return {
         "changed": False,
-        "found": {"entries": lists.texts(blocked.entries)},
+        "found": {"entries": block_list.texts(blocked.entries)},
         "summary": _summary(blocked),
-        "refusals": lists.objections(blocked, params["record"], params["force"]),
-        "msg": f"{len(blocked.entries)} in the list, {len(lists.left(added, blocked, params['record']))} of them from that run",
+        "refusals": block_list.objections(blocked, params["record"], params["force"]),
+        "msg": f"{len(blocked.entries)} in the list, {len(still)} of them from that run",
     }
 
 
 def _captured_again(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    entries = (params["found"] or {}).get("entries") or lists.texts(backend.read().entries)
+    entries = (params["found"] or {}).get("entries") or block_list.texts(backend.read().entries)
     return {"changed": False, "evidence": {"list-before.json": _text(entries)}, "msg": "list-before.json"}
 
 
 def _taken_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
     blocked = backend.read()
-    if said := lists.objections(blocked, params["record"], params["force"]):
+    if said := block_list.objections(blocked, params["record"], params["force"]):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
-    there = lists.left(added, blocked, params["record"])
+    there = block_list.left(added, blocked, params["record"])
     if there and not check_mode:
         backend.write(frozenset(), there, None)
     would = "would be " if check_mode else ""
@@ -339,9 +340,9 @@ def _taken_out(backend: Backend, added: frozenset[Network], params: Params, chec
 def _prolonged(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
     """Let what is left of that run's entries stay for so many seconds from now, where the place itself lets go of them."""
     blocked = backend.read()
-    if said := lists.objections(blocked, params["record"], params["force"]):
+    if said := block_list.objections(blocked, params["record"], params["force"]):
         raise Failure(f"{' '.join(said)} Nothing was changed.")
-    there = lists.left(added, blocked, params["record"])
+    there = block_list.left(added, blocked, params["record"])
     if there and not check_mode:
         backend.write(there, frozenset(), params["seconds"])
     return {"changed": bool(there), "msg": f"{counted(len(there))} blocked for {duration(params['seconds'])} from now"}
@@ -354,7 +355,7 @@ def _proved_out(backend: Backend, added: frozenset[Network], params: Params, che
     result = {"changed": False, "summary": _summary(blocked), "in_short": in_short}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    if left := lists.left(added, blocked, params["record"]):
+    if left := block_list.left(added, blocked, params["record"]):
         raise Failure(f"Still in the list: {networks.listed(left)}.")
     return {**result, "msg": "none of them is left"}
 

@@ -88,8 +88,9 @@ import os
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import capture, capturing, evidence_names, snapshots, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.capturing import Look, Wish
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, host_capture, selection, snapshots
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture.host_capture import Look, Wish
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
 
@@ -120,7 +121,7 @@ def run(params: Params, check_mode: bool) -> Result:
 
 def _wish(params: Params) -> Wish:
     now = time.time()
-    rules = capture.rules(
+    rules = selection.rules(
         params["roots"],
         params["paths"],
         since=now - values.seconds(params["since"]),
@@ -133,13 +134,13 @@ def _wish(params: Params) -> Wish:
 
 def _listed(params: Params, check_mode: bool) -> Result:
     wish = _wish(params)
-    found = capturing.look(wish)
+    found = host_capture.look(wish)
     left = snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
     return {
         "changed": False,
         "summary": _summary(found),
-        "refusals": [*capture.refusals(wish.rules, found.found), *_no_room(params, found)],
-        "gone": capture.gone(params["roots"], found.found),
+        "refusals": [*selection.refusals(wish.rules, found.found), *_no_room(params, found)],
+        "gone": selection.gone(params["roots"], found.found),
         "msg": ", ".join([_to_do(found), *_leftovers(left)]),
     }
 
@@ -201,11 +202,11 @@ def _captured(params: Params, check_mode: bool) -> Result:
     if check_mode:
         return {
             "changed": False,
-            "evidence": {"would-capture.json": capturing.preview(capturing.look(wish))},
+            "evidence": {"would-capture.json": host_capture.preview(host_capture.look(wish))},
             "msg": "would-capture.json",
         }
     with snapshots.making(params["temp"], snapshots.owner_of(params["folder"])) as snapshot:
-        choice = capturing.take(wish, snapshot)
+        choice = host_capture.take(wish, snapshot)
     if not snapshot.kept:
         raise Failure("Nothing could be captured.")
     promised = [(one.name, one.size, one.sha256) for one in snapshot.kept]
@@ -213,7 +214,7 @@ def _captured(params: Params, check_mode: bool) -> Result:
     return {
         "changed": False,
         "snapshot": {"path": snapshot.path, "bytes": snapshot.size, "files": promised},
-        "evidence": {"captured.json": capturing.listing(wish, snapshot, choice)},
+        "evidence": {"captured.json": host_capture.listing(wish, snapshot, choice)},
         "msg": ", ".join(said),
     }
 
@@ -236,11 +237,11 @@ def _proved(params: Params, check_mode: bool) -> Result:
     if not params["thorough"]:
         return {"changed": False, "msg": "nothing is left on the host"}
     wish = _wish(params)
-    found = capturing.look(wish)
+    found = host_capture.look(wish)
     if said := [
-        *capture.refusals(wish.rules, found.found),
+        *selection.refusals(wish.rules, found.found),
         *_no_room(params, found),
-        *capture.gone(params["roots"], found.found).values(),
+        *selection.gone(params["roots"], found.found).values(),
     ]:
         raise Failure(" ".join(said))
     return {"changed": False, "summary": _summary(found), "msg": f"can be captured: {_to_do(found)}"}

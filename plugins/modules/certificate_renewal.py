@@ -84,9 +84,9 @@ refusals:
 import json
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import certbot, certificate_drill, certificates, renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, drill, renewal, x509
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Look, Renewal
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.renewal import Look, Renewal
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
@@ -140,14 +140,14 @@ def _left_out(work: Renewal) -> str:
 
 
 def _state(look: Look) -> str:
-    left, served = certificates.days_left(look.leaf, look.now), len(look.served)
+    left, served = x509.days_left(look.leaf, look.now), len(look.served)
     ends = f"{left} days left" if left >= 0 else "expired"
     same = "served" if not look.stale() else "another one is served"
-    return f"{ends} ({certificates.moment(look.leaf.ends)}), {same} by {served} server{'' if served == 1 else 's'}"
+    return f"{ends} ({x509.moment(look.leaf.ends)}), {same} by {served} server{'' if served == 1 else 's'}"
 
 
 def _to_do(look: Look, due: bool, waiting: bool) -> list[str]:
-    said = certificates.broken(look.pair)
+    said = x509.broken(look.pair)
     if due:
         return [*said, "one was issued already, to take into use" if waiting else "to renew"]
     return [*said, "nginx to reload"] if look.stale() else said
@@ -156,7 +156,7 @@ def _to_do(look: Look, due: bool, waiting: bool) -> list[str]:
 def _summary(look: Look) -> Result:
     leaf = look.leaf
     stored = {"version": look.version, "serial": leaf.serial, "sha256": leaf.sha256, "names": sorted(leaf.names)}
-    dates = {"ends": certificates.moment(leaf.ends), "days_left": certificates.days_left(leaf, look.now)}
+    dates = {"ends": x509.moment(leaf.ends), "days_left": x509.days_left(leaf, look.now)}
     served = {str(one): what.sha256 or what.why for one, what in look.served.items()}
     return {"stored": {**stored, **dates}, "served": served}
 
@@ -165,7 +165,7 @@ def _captured(work: Renewal, check_mode: bool) -> Result:
     look, found = work.look(), work.params["found"]
     if look.version != found["version"]:
         raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
-    before = certificate_drill.found(work.find(), look)
+    before = drill.found(work.find(), look)
     document = renewal.record(work.name, before, found["next"] if found["due"] else look.version)
     public = renewal.text_of(work.find(), look.version)
     evidence = {renewal.REVERT: json.dumps(document, indent=1) + "\n", "certificate-before.pem": public}
@@ -198,9 +198,9 @@ def _proved(work: Renewal, check_mode: bool) -> Result:
     result = {"changed": False, "summary": _summary(look), "in_short": _state(look)}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    said = certificates.broken(look.pair)
-    if certificates.days_left(look.leaf, look.now) < work.params["days"]:
-        said.append(f"Fewer than {work.params['days']} days are left: it ends on {certificates.moment(look.leaf.ends)}.")
+    said = x509.broken(look.pair)
+    if x509.days_left(look.leaf, look.now) < work.params["days"]:
+        said.append(f"Fewer than {work.params['days']} days are left: it ends on {x509.moment(look.leaf.ends)}.")
     if not look.site.listeners:
         said.append(f"nginx serves nothing from {work.find().live}.")
     said += [f"Another certificate than the stored one is served: {'; '.join(others)}."] if (others := look.stale()) else []

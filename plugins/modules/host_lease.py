@@ -59,9 +59,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import host_leases, moments, programs
+from ansible_collections.irctl.runbooks.plugins.module_utils import moments, programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.host_leases import HostLease
+from ansible_collections.irctl.runbooks.plugins.module_utils.host import leases
+from ansible_collections.irctl.runbooks.plugins.module_utils.host.leases import HostLease
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration, printable
 
 ARGUMENTS: dict[str, Any] = {
@@ -84,19 +85,19 @@ Result = dict[str, Any]
 def run(params: Params, check_mode: bool) -> Result:
     """Do what params['state'] says with the lease params['name']. Raises Failure or ValueError."""
     name = params["name"]
-    if not host_leases.NAME.fullmatch(name):
+    if not leases.NAME.fullmatch(name):
         raise ValueError("name: that of a lease is needed")
     return _STATES[params["state"]](name, params, check_mode)
 
 
 def _folder(name: str) -> str:
-    return os.path.join(host_leases.ROOT, name)
+    return os.path.join(leases.ROOT, name)
 
 
 def _armed(name: str, params: Params, check_mode: bool) -> Result:
     given = {**params["lease"], "name": name, "alone": params["alone"]}
     lease = HostLease(**given, armed=moments.now())
-    said = f"ends on the host too, by {host_leases.unit(name)}.timer, after {duration(lease.seconds)}"
+    said = f"ends on the host too, by {leases.unit(name)}.timer, after {duration(lease.seconds)}"
     if check_mode:
         return {"changed": True, "msg": said}
     try:
@@ -104,8 +105,8 @@ def _armed(name: str, params: Params, check_mode: bool) -> Result:
     except OSError as error:  # there is nothing to take away, or it is somebody else's
         raise _unable(error) from None
     try:
-        with programs.alone(host_leases.ROOT):
-            if clash := host_leases.clash(lease, _others(name)):
+        with programs.alone(leases.ROOT):
+            if clash := leases.clash(lease, _others(name)):
                 raise Failure(clash)
             _install(lease, params["scripts"])
     except (Failure, OSError) as error:
@@ -120,7 +121,7 @@ def _unable(error: Failure | OSError) -> Failure:
 
 
 def _make_folders(name: str) -> None:
-    for path in (os.path.dirname(host_leases.ROOT), host_leases.ROOT):
+    for path in (os.path.dirname(leases.ROOT), leases.ROOT):
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
     os.mkdir(_folder(name), 0o700)
@@ -129,7 +130,7 @@ def _make_folders(name: str) -> None:
 def _others(name: str) -> list[HostLease]:
     """Every other lease that is armed here."""
     found = []
-    for other in sorted(os.listdir(host_leases.ROOT)):
+    for other in sorted(os.listdir(leases.ROOT)):
         with suppress(OSError, ValueError):
             found += [_read(other)] if other != name else []
     return found
@@ -137,16 +138,16 @@ def _others(name: str) -> list[HostLease]:
 
 def _read(name: str) -> HostLease:
     with open(os.path.join(_folder(name), ABOUT), encoding="utf-8") as file:
-        return host_leases.parse(file.read())
+        return leases.parse(file.read())
 
 
 def _install(lease: HostLease, scripts: dict[str, str]) -> None:
     """Write it down, start its timer, and see one look succeed. Raises Failure or OSError."""
-    for file, content in {**scripts, ABOUT: host_leases.text(lease)}.items():
+    for file, content in {**scripts, ABOUT: leases.text(lease)}.items():
         _write(os.path.join(_folder(lease.name), os.path.basename(file)), content, 0o600)
-    for file, content in host_leases.units(lease).items():
-        _write(os.path.join(host_leases.UNITS, file), content, 0o644)
-    unit = host_leases.unit(lease.name)
+    for file, content in leases.units(lease).items():
+        _write(os.path.join(leases.UNITS, file), content, 0o644)
+    unit = leases.unit(lease.name)
     _systemctl("daemon-reload")
     _systemctl("start", f"{unit}.service")
     _systemctl("enable", "--now", f"{unit}.timer")
@@ -154,7 +155,7 @@ def _install(lease: HostLease, scripts: dict[str, str]) -> None:
 
 
 def _systemctl(*words: str) -> None:
-    programs.output(["systemctl", *words], seconds=host_leases.LONGEST_LOOK)
+    programs.output(["systemctl", *words], seconds=leases.LONGEST_LOOK)
 
 
 def _write(path: str, content: str, mode: int) -> None:
@@ -178,8 +179,8 @@ def _write(path: str, content: str, mode: int) -> None:
 
 def _remove(name: str) -> bool:
     """Take away all that was armed, whatever of it is there; whether there was anything."""
-    unit = host_leases.unit(name)
-    files = [os.path.join(host_leases.UNITS, f"{unit}.{kind}") for kind in ("timer", "service")]
+    unit = leases.unit(name)
+    files = [os.path.join(leases.UNITS, f"{unit}.{kind}") for kind in ("timer", "service")]
     there = [path for path in (*files, _folder(name)) if os.path.lexists(path)]
     if any(os.path.lexists(path) for path in files):
         with suppress(Failure):
@@ -232,7 +233,7 @@ def _extended(name: str, params: Params, check_mode: bool) -> Result:
 
 def _keep(lease: HostLease) -> None:
     try:
-        _write(os.path.join(_folder(lease.name), ABOUT), host_leases.text(lease), 0o600)
+        _write(os.path.join(_folder(lease.name), ABOUT), leases.text(lease), 0o600)
     except OSError as error:
         raise Failure(f"{_folder(lease.name)} cannot be written: {error.strerror}.") from None
 
@@ -264,7 +265,7 @@ def _kept(name: str) -> HostLease:
 def _end(lease: HostLease) -> Result:
     """Put it back; again, should its run have been slower than its time; and go when nothing of the run can come any more."""
     try:
-        results = [_carry_out(lease, step) for step in host_leases.STEPS]
+        results = [_carry_out(lease, step) for step in leases.STEPS]
     except Failure as error:
         if not lease.ended:
             _failed(lease, str(error))

@@ -38,7 +38,7 @@ import json
 import os
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import evidence_names, snapshots
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
 ARGUMENTS: dict[str, Any] = {"folder": {"type": "path"}, "would": {"type": "str", "default": "nothing"}}

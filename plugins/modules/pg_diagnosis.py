@@ -53,9 +53,10 @@ summary:
 
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import pg_findings, sessions, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import connect
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import findings, sessions
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect
 
 ARGUMENTS: dict[str, Any] = {
     "idle_for": {"type": "str", "required": True},
@@ -71,16 +72,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Look; the same in check mode. Raises Failure or ValueError."""
     asked = sessions.asked({**EVERYTHING, **params})
     with connect(params) as server:
-        facts = server.ask(pg_findings.FACTS, {"long_for": values.seconds(params["long_for"])})
+        facts = server.ask(findings.FACTS, {"long_for": values.seconds(params["long_for"])})
         listing = server.ask(sessions.LISTED, asked)
-    found = pg_findings.findings(facts, listing, params["idle_for"])
+    found = findings.findings(facts, listing, params["idle_for"])
     counts = [(level, sum(finding["level"] == level for finding in found)) for level in ("problem", "notice")]
     said = ", ".join(f"{number} {level}{'s' if number > 1 else ''}" for level, number in counts if number)
     server_facts = facts["server"]
     where = f"PostgreSQL {server_facts['version']}, {'replica' if server_facts['in_recovery'] else 'primary'}"
     return {
         "changed": False,
-        "summary": pg_findings.kept(facts),
+        "summary": findings.kept(facts),
         "findings": found,
         "msg": f"{where}: {said or 'nothing to worry about'}",
     }

@@ -52,11 +52,12 @@ import time
 from collections import Counter
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import detached, pg_holder, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Server, connect
-from ansible_collections.irctl.runbooks.plugins.module_utils.sessions import counted
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import idle_clients
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["opened", "ended"], "default": "opened"},
@@ -88,7 +89,7 @@ Result = dict[str, Any]
 def run(params: Params, check_mode: bool) -> Result:
     """Open the sessions or end them, unless in check mode. Raises Failure when it does not work for all, or ValueError."""
     with connect(params) as server:
-        there = server.ask(THERE, {"mark": pg_holder.MARK})
+        there = server.ask(THERE, {"mark": idle_clients.MARK})
         return _ended(server, len(there), check_mode) if params["state"] == "ended" else _opened(params, there, check_mode)
 
 
@@ -101,7 +102,7 @@ def _opened(params: Params, there: list[str], check_mode: bool) -> Result:
         return {"changed": bool(sessions), "opened": 0, "msg": said}
     where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
     plan = {"where": where, "sessions": sessions, "seconds": lifetime}
-    detached.start(pg_holder.__file__, plan, "The sessions could not be opened")
+    detached.start(idle_clients.__file__, plan, "The sessions could not be opened")
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)
     return {"changed": True, "opened": len(sessions), "msg": f"{counted(len(sessions))} opened, {plain}"}
@@ -119,7 +120,7 @@ def missing(wanted: list[dict[str, Any]], there: list[str]) -> list[dict[str, An
 
 def _ended(server: Server, there: int, check_mode: bool) -> Result:
     until = time.monotonic() + GONE_SECONDS
-    while not check_mode and server.ask(ENDED, {"mark": pg_holder.MARK}):
+    while not check_mode and server.ask(ENDED, {"mark": idle_clients.MARK}):
         if time.monotonic() > until:
             raise Failure(f"Some of the drill's sessions did not end in {GONE_SECONDS:.0f} s.")
         time.sleep(0.05)

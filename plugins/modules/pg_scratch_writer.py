@@ -42,16 +42,17 @@ database:
 
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import detached, pg_writer, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import connect
+from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import writing_client
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["made", "removed"], "default": "made"},
     "lifetime": {"type": "str", "default": "15m"},
     **CONNECTION,
 }
-DATABASE = pg_writer.DATABASE
+DATABASE = writing_client.DATABASE
 STATE = """WITH given AS (SELECT $1::jsonb AS p)
 SELECT json_build_object('there', EXISTS (SELECT FROM pg_database, given WHERE datname = p->>'database'),
   'client', EXISTS (SELECT FROM pg_stat_activity, given WHERE datname = p->>'database' AND application_name = p->>'application'))"""
@@ -65,7 +66,7 @@ def run(params: Params, check_mode: bool) -> Result:
     where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
     plan = {"where": where, "seconds": values.seconds(params["lifetime"]), "removes": params["state"] == "removed"}
     with connect(params) as server:
-        seen = server.ask(STATE, {"database": DATABASE, "application": pg_writer.APPLICATION})
+        seen = server.ask(STATE, {"database": DATABASE, "application": writing_client.APPLICATION})
     act = _remove if plan["removes"] else _make
     return {"database": DATABASE, **act(plan, seen, check_mode)}
 
@@ -74,7 +75,7 @@ def _make(plan: Params, seen: Any, check_mode: bool) -> Result:
     if seen["client"]:
         return {"changed": False, "msg": f"a client writes to the database {DATABASE} already"}
     if not check_mode:
-        detached.start(pg_writer.__file__, plan, "The database could not be made and written to")
+        detached.start(writing_client.__file__, plan, "The database could not be made and written to")
     return {"changed": True, "msg": f"a client {'would write' if check_mode else 'writes'} to the database {DATABASE}"}
 
 
@@ -82,7 +83,7 @@ def _remove(plan: Params, seen: Any, check_mode: bool) -> Result:
     if not seen["there"]:
         return {"changed": False, "msg": f"there is no database {DATABASE}"}
     if not check_mode:
-        detached.start(pg_writer.__file__, plan, "The database could not be removed")
+        detached.start(writing_client.__file__, plan, "The database could not be removed")
     return {"changed": True, "msg": f"the database {DATABASE} {'would be ' if check_mode else ''}dropped"}
 
 

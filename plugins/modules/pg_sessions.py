@@ -96,10 +96,10 @@ import json
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Server, connect
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "described", "ended"], "default": "listed"},

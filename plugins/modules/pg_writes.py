@@ -86,11 +86,11 @@ import json
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import sessions, writes
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.pg_client import Server, connect
-from ansible_collections.irctl.runbooks.plugins.module_utils.sessions import counted
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions, writes
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},

@@ -85,11 +85,13 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import archive, archiving, aws, object_store, purge, trees, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import Kept, Subject
-from ansible_collections.irctl.runbooks.plugins.module_utils.archiving import counted, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest, object_store, purge, sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Kept, Subject
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge import Doomed, Line
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import counted, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.purge import Doomed, Line
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL, File, Left
 
 ARGUMENTS: dict[str, Any] = {
@@ -104,7 +106,7 @@ ARGUMENTS: dict[str, Any] = {
     "bucket": {"type": "str"},
     "prefix": {"type": "str", "default": "irctl"},
     "limit": {"type": "int", "default": 5000},
-    **aws.ARGUMENTS,
+    **clients.ARGUMENTS,
 }
 LIST = "purge-list.txt"
 NO_LIST = f"Nothing is deleted without a list. Make one with --check: it keeps {LIST}, and says the rest of the command line."
@@ -133,13 +135,13 @@ class _Look:
 
     def __init__(self, params: Params) -> None:
         self.params, self.now = params, time.time()
-        self.prefix, self.older = archive.check_prefix(params["prefix"]), values.seconds(params["older_than"])
+        self.prefix, self.older = manifest.check_prefix(params["prefix"]), values.seconds(params["older_than"])
         if params["drill"] and not os.path.lexists(params["tree"]):
             self.subjects, self.aside = list[Subject](), list[Left]()
         elif params["tree"]:
-            self.subjects, self.aside = [archiving.tree(params["tree"], params["home"] or "")], list[Left]()
+            self.subjects, self.aside = [sending.tree(params["tree"], params["home"] or "")], list[Left]()
         elif params["home"]:
-            self.subjects, self.aside = archiving.subjects(params["home"], self.older, self.now)
+            self.subjects, self.aside = sending.subjects(params["home"], self.older, self.now)
         else:
             raise ValueError("tree: none is named, and irctl_home neither; one of them is needed")
         self.store = object_store.open_store(params["bucket"], params)
@@ -147,11 +149,11 @@ class _Look:
 
     def kept(self, subject: Subject) -> Kept:
         if subject.name not in self._kept:
-            self._kept[subject.name] = archiving.kept(self.store, self.prefix, subject.name)
+            self._kept[subject.name] = sending.kept(self.store, self.prefix, subject.name)
         return self._kept[subject.name]
 
     def files(self, subject: Subject) -> list[File]:
-        found = archiving.files_of(subject, self.now - self.older)
+        found = sending.files_of(subject, self.now - self.older)
         meant = [file for file in found.files if not self.params["drill"] or trees.DRILLED.fullmatch(file.path)]
         return [file for file in meant if file.path not in subject.stays]
 
@@ -284,7 +286,7 @@ def _found(look: _Look, check_mode: bool) -> Result:
 
 def _list_kept(look: _Look, check_mode: bool) -> Result:
     content = purge.text(look.found[0])
-    stay = [{"path": archive.plain(left.path), "why": left.why} for left in look.found[2]]
+    stay = [{"path": manifest.plain(left.path), "why": left.why} for left in look.found[2]]
     evidence = {LIST: content, "purge-stays.json": json.dumps(stay, indent=1, ensure_ascii=False) + "\n"}
     return {"changed": False, "evidence": evidence if content else {}, "msg": LIST}
 
@@ -353,7 +355,7 @@ def _deleted(look: _Look, check_mode: bool) -> Result:
     if look.unapproved and not check_mode:
         raise Failure(f"Nothing was deleted: the list is not approved: {look.unapproved}.")
     with ExitStack() as still:
-        objections = [(one, still.enter_context(archiving.undisturbed(one))) for one in look.listed]
+        objections = [(one, still.enter_context(sending.undisturbed(one))) for one in look.listed]
         doomed, left = look.doomed
         left += [Left(subject.root, why) for subject, why in objections if why and any(one.subject == subject for one in doomed)]
         there = [one for one in doomed if one.file]
@@ -369,9 +371,9 @@ def _deleted(look: _Look, check_mode: bool) -> Result:
 def _not_held(look: _Look, doomed: list[Doomed]) -> Iterator[Doomed]:
     def held(one: Doomed) -> bool:
         believed = one.entry.get("believed", False)
-        return look.store.holds(one.entry["key"], archive.wanted_of(one.entry), believed=believed) is not None
+        return look.store.holds(one.entry["key"], manifest.wanted_of(one.entry), believed=believed) is not None
 
-    with ThreadPoolExecutor(archiving.AT_ONCE) as crew:
+    with ThreadPoolExecutor(sending.AT_ONCE) as crew:
         yield from [one for one, good in zip(doomed, crew.map(held, doomed), strict=True) if not good]
 
 

@@ -42,8 +42,8 @@ summary:
 
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import certificate_drill
-from ansible_collections.irctl.runbooks.plugins.module_utils.renewal import Renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import drill
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -58,17 +58,17 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make the fault, or take it away; in check mode only say whether there is one. Raises Failure or ValueError."""
     work = Renewal(params)
     if params["state"] == "absent":
-        changed = bool(certificate_drill.made(work.find())) if check_mode else certificate_drill.take_away(work)
+        changed = bool(drill.made(work.find())) if check_mode else drill.take_away(work)
         return _result(work, changed, "the drill's certificate is gone" if changed else "nothing of a drill is there")
-    served = certificate_drill.in_use(work.find())
+    served = drill.in_use(work.find())
     if not check_mode:
-        certificate_drill.make(work)
+        drill.make(work)
     would = "would be" if check_mode else "is"
     return _result(work, not served, f"an expired certificate {would} served")
 
 
 def _result(work: Renewal, changed: bool, said: str) -> dict[str, Any]:
-    made = certificate_drill.made(work.find())
+    made = drill.made(work.find())
     return {"changed": changed, "summary": {"certificate": work.name, "version": made and made.version}, "msg": said}
 
 

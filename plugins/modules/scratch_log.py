@@ -56,7 +56,8 @@ import shutil
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import detached, log_writer, snapshots, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture import log_writer, snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
 ARGUMENTS: dict[str, Any] = {

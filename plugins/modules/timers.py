@@ -99,8 +99,9 @@ import shutil
 from contextlib import suppress
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import programs, timers
+from ansible_collections.irctl.runbooks.plugins.module_utils import programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.host import timers
 
 TIMER: dict[str, Any] = {
     **{name: {"type": "str", "required": True} for name in ("name", "about")},

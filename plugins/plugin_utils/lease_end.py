@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.loader import become_loader
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import host_leases
+from ansible_collections.irctl.runbooks.plugins.module_utils.host import leases
 from ansible_collections.irctl.runbooks.plugins.modules import host_lease
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.action import in_process, keep, read, recorded
 
@@ -82,7 +82,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
     def _name(self, root: str, task_vars: Vars) -> str:
         """Of the run and the host: irctl's evidence lies in runs/RUN/evidence, plain Ansible's in a folder of its own."""
         path = str(self._templar.template(task_vars[root])).removesuffix("/evidence")
-        return host_leases.name_of(os.path.basename(path), task_vars["inventory_hostname"])
+        return leases.name_of(os.path.basename(path), task_vars["inventory_hostname"])
 
     def _nearest(self, near: str, task_vars: Vars) -> tuple[str, str, str]:
         """Where it can be armed beside the controller, why not nearer, and as whom the role is carried out there."""
@@ -145,10 +145,10 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
 
     def _scripts(self, module: str, arguments: Vars, name: str, task_vars: Vars) -> tuple[dict[str, str], list[str]]:
         """What the host keeps, by file name, and what runs it: the revert's two steps, and the look that starts them."""
-        steps = {file: self._rendered(module, {**arguments, "state": STATES[file]}, task_vars) for file in host_leases.STEPS}
+        steps = {file: self._rendered(module, {**arguments, "state": STATES[file]}, task_vars) for file in leases.STEPS}
         quiet = {"_ansible_no_log": True}  # or every look would be in the journal
         look = self._rendered("host_lease", {"state": "due", "name": name}, task_vars, **quiet)
-        return {file: text for file, (text, _) in {**steps, host_leases.LOOK: look}.items()}, look[1]
+        return {file: text for file, (text, _) in {**steps, leases.LOOK: look}.items()}, look[1]
 
     def _rendered(self, module: str, arguments: Vars, task_vars: Vars, **internal: Any) -> tuple[str, list[str]]:
         """The module with its arguments in one script, and the interpreter that it is for."""

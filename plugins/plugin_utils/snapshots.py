@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import snapshots
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture import snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from irctl import evidence
+from irctl.record import seal
 from tests.cli.conftest import only_object
 from tests.conftest import Irctl
 from tests.schemas import faults
@@ -76,8 +76,8 @@ def test_a_content_folder_that_is_no_collection_is_refused(refused: Refused, tmp
 def sealed(tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     folder.mkdir()
-    evidence.write(folder / "run.json", b"{}\n")
-    evidence.seal(folder, RUN)
+    seal.write(folder / "run.json", b"{}\n")
+    seal.seal(folder, RUN)
     return folder
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from irctl import __version__
-from irctl.cli import VERBS
+from irctl.cli.app import VERBS
 from tests.conftest import Irctl
 
 GOLDEN = Path(__file__).parent / "golden"

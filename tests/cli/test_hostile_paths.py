@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from irctl import journal
+from irctl.record import journal
 from tests.cli.conftest import only_object
 from tests.conftest import Irctl, needs_root
 

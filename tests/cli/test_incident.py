@@ -332,6 +332,6 @@ def test_what_was_begun_is_completed(irctl: Irctl, incident: str, words: str, of
 
 
 def test_showing_an_incident_does_not_load_the_engine(irctl: Irctl, incident: str) -> None:
-    script = "import sys; from irctl.cli import main\ntry: main(['incident', 'note', '001', 'x'])\nexcept SystemExit: pass\n"
+    script = "import sys; from irctl.cli.app import main\ntry: main(['incident', 'note', '001', 'x'])\nexcept SystemExit: pass\n"
     script += "print(sorted({'jinja2', 'ansible', 'ansible_runner', 'boto3', 'rich', 'psycopg'} & sys.modules.keys()))"
     assert irctl.python(script).out.splitlines()[-1] == "[]"

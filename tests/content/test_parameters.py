@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import sessions, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.report import PARTS
-from irctl import catalog, parameters
-from irctl.content import OURS
+from irctl.catalog import catalog, parameters
+from irctl.catalog.content import OURS
 from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
 SHARED = ("postgres_", "edge_", "aws_", "certificates_", "irctl_", "run_")
@@ -69,7 +70,7 @@ def test_every_kind_of_value_is_known_and_defaults_and_examples_are_of_it(role: 
 
 
 def test_the_schema_of_a_remediation_knows_the_same_kinds() -> None:
-    schema = json.loads((ROOT / "irctl" / "schemas" / "remediation-1.json").read_text())
+    schema = json.loads((ROOT / "irctl" / "record" / "schemas" / "remediation-1.json").read_text())
     assert (
         f"{sorted(parameters.KINDS)}"
         == f"{sorted(schema['properties']['values']['additionalProperties']['properties']['kind']['enum'])}"

@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.report import PARTS
-from irctl.results import PHASES
+from irctl.running.results import PHASES
 from tests.content.conftest import PREFIX, ROLES, ROOT, Role, flat, read
 
 SENTENCE = re.compile(rf"({'|'.join(PHASES)}) \| [A-Z].*[^.\s]")
@@ -173,7 +173,7 @@ def test_a_remediation_ships_with_its_fault_its_proof_its_page_and_its_scenario(
 
 
 def test_what_a_role_says_of_itself_is_valid(role: Role) -> None:
-    schema = json.loads((ROOT / "irctl" / "schemas" / "remediation-1.json").read_text())
+    schema = json.loads((ROOT / "irctl" / "record" / "schemas" / "remediation-1.json").read_text())
     Draft202012Validator.check_schema(schema)
     assert [error.message for error in Draft202012Validator(schema).iter_errors(role.about)] == []
     assert (role.about["kind"] == "diagnosis") == role.name.startswith("diagnose_")

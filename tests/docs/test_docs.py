@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from irctl import catalog, incidents, runs
-from irctl.cli import VERBS
-from irctl.content import OURS
+from irctl.catalog import catalog
+from irctl.catalog.content import OURS
+from irctl.cli.app import VERBS
+from irctl.incidents import incidents
+from irctl.record import runs
 from tools import docs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import seaweed as seaweedfs
 from tests.conftest import Irctl, write_inventory
-from tests.hosts import hosts  # noqa: F401 - a fixture
+from tests.servers import seaweed as seaweedfs
+from tests.servers.hosts import hosts  # noqa: F401 - a fixture
 
 PHASES = ("Gather", "Guard", "Capture", "Change", "Verify")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from irctl import __version__
-from irctl.lab_postgres import Postgres
+from irctl.lab.postgres import Postgres
 from tests.conftest import ROOT, Done, Sessions, host_of, write_inventory
 
 PART = "ansible_collections/irctl/runbooks/"

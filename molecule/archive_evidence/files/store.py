@@ -15,7 +15,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # Ansible runs this by its path
 
-from tests import seaweed
+from tests.servers import seaweed
 
 BUCKET, REGION = "evidence", "eu-central-1"
 

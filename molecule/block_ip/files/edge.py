@@ -13,7 +13,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # Ansible runs this by its path
 
-from tests import cloud, servers
+from tests.servers import cloud, processes
 
 REGION = "eu-central-1"
 NEIGHBOUR, ATTACKER = "203.0.113.9/32", "198.51.100.7/32"
@@ -55,7 +55,7 @@ def make(folder: Path) -> str:
 
 
 def down(folder: Path) -> None:
-    servers.stop(folder)
+    processes.stop(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

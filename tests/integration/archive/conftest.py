@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import stores
-from tests.archives import Archive, write
-from tests.stores import S3
+from tests.servers import stores
+from tests.servers.archives import Archive, write
+from tests.servers.stores import S3
 
 
 @pytest.fixture

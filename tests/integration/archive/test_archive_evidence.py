@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, trees
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plain
+from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from tests import stores
-from tests.archives import OLD, Archive, contents, puts, write
-from tests.stores import Request, base64_sum
+from tests.servers import stores
+from tests.servers.archives import OLD, Archive, contents, puts, write
+from tests.servers.stores import Request, base64_sum
 
 # What goes there
 
@@ -105,7 +106,7 @@ def test_links_pipes_and_files_of_two_names_are_left_out_and_listed(archive: Arc
 def test_a_large_file_is_sent_without_being_in_memory_and_proved(
     archive: Archive, tree: Path, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archiving, "WHOLE", whole)
+    monkeypatch.setattr(sending, "WHOLE", whole)
     content = os.urandom(21 << 20)
     write(tree / "large.bin", content)
     archive()

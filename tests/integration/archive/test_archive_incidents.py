@@ -11,10 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from irctl import config, incidents, pack
-from tests.archives import CLOSED, HELD, OLD, RELEASED, Archive, contents, incident, inventory, run_of, settled
+from irctl.catalog import config
+from irctl.incidents import incidents, pack
 from tests.conftest import Irctl
-from tests.stores import S3, Request
+from tests.servers.archives import CLOSED, HELD, OLD, RELEASED, Archive, contents, incident, inventory, run_of, settled
+from tests.servers.stores import S3, Request
 
 
 def test_closed_incidents_go_and_open_ones_stay(store: S3, home: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plain
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from tests.archives import Archive, contents, puts, write
-from tests.stores import Request
+from tests.servers.archives import Archive, contents, puts, write
+from tests.servers.stores import Request
 
 
 def test_names_that_stores_take_apart_go_under_keys_of_their_own(archive: Archive, tree: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import object_store
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from irctl import incidents
-from tests import stores
-from tests.archives import CLOSED, HELD, OLD, Archive, incident, settled, write
-from tests.stores import S3
+from irctl.incidents import incidents
+from tests.servers import stores
+from tests.servers.archives import CLOSED, HELD, OLD, Archive, incident, settled, write
+from tests.servers.stores import S3
 
 DAY = 86400
 UNTIL = "x-amz-object-lock-retain-until-date"

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import archiving, object_store
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plain
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store, sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from tests import stores
-from tests.archives import OLD, Archive, contents, puts, write
-from tests.stores import S3
+from tests.servers import stores
+from tests.servers.archives import OLD, Archive, contents, puts, write
+from tests.servers.stores import S3
 
 # What proves it
 
@@ -68,7 +68,7 @@ def test_of_a_store_that_tells_neither_everything_is_downloaded(careless: S3, tm
 def test_a_store_that_refuses_checksums_gets_an_md5_and_everything_is_downloaded(
     archive: Archive, tree: Path, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archiving, "WHOLE", whole)
+    monkeypatch.setattr(sending, "WHOLE", whole)
     archive.store.hook = stores.backblaze
     write(tree / "large.bin", os.urandom(9 << 20))
     archive(retain="90d")

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import aws, object_store, s3_requests
-from ansible_collections.irctl.runbooks.plugins.module_utils.checksums import sum_of
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums import sum_of
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.object_store import AlreadyThere, Lock, Store
+from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.object_store import AlreadyThere, Lock, Store
-from tests import stores
-from tests.stores import KEYS, S3
+from tests.servers import stores
+from tests.servers.stores import KEYS, S3
 
-NOTHING = dict.fromkeys(aws.ARGUMENTS)
+NOTHING = dict.fromkeys(clients.ARGUMENTS)
 
 
 def _opened(store: S3, folder: Path, **given: Any) -> Store:

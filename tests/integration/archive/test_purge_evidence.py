@@ -18,10 +18,10 @@ import pytest
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import purge_evidence, scratch_evidence
-from irctl import incidents
-from tests.archives import CLOSED, HELD, Archive, contents, incident, inventory, settled, write
+from irctl.incidents import incidents
 from tests.conftest import Irctl
-from tests.stores import S3, Request
+from tests.servers.archives import CLOSED, HELD, Archive, contents, incident, inventory, settled, write
+from tests.servers.stores import S3, Request
 
 
 @pytest.fixture
@@ -428,7 +428,8 @@ def test_a_hold_waits_until_the_files_are_gone_or_comes_in_time(store: S3, tmp_p
     listed = purge.list()
     process: list[subprocess.Popen[bytes]] = []
     entry = {"by": "ana", **HELD}
-    script = f"from pathlib import Path; from irctl import incidents; incidents.record(Path({str(home)!r}), {name!r}, {entry!r})"
+    script = "from pathlib import Path; from irctl.incidents import incidents; "
+    script += f"incidents.record(Path({str(home)!r}), {name!r}, {entry!r})"
 
     def hold(request: Request, number: int) -> None:
         if request.method == "HEAD" and "/files/" in request.path and not process:

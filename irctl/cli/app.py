@@ -1,0 +1,143 @@
+"""The `irctl` command: verbs found lazily, every error as one line or one JSON object, and its exit code."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from irctl import __version__
+from irctl.cli import output
+from irctl.cli.base import Group
+from irctl.errors import FAILED, INDETERMINATE, INVALID, IrctlError
+from irctl.running import signals
+
+VERBS = {
+    "remediate": "Mend something: look, guard, capture, change, verify, report.",
+    "diagnose": "Look at something, and say what to do next. Changes nothing.",
+    "plan": "Show what a remediation would do, and the hash that names the plan.",
+    "catalog": "List what can be mended and looked at, or tell all about one.",
+    "revert": "Undo what a run changed, from the state that it captured.",
+    "incident": "Open, follow and close an incident, and pack its evidence.",
+    "request": "Ask for the approvals that a remediation needs.",
+    "approve": "Look at exactly what would run, and sign it.",
+    "approvals": "Show what waits for approval, and what was approved.",
+    "drill": "Practise on hosts that are marked for it, and see what is due.",
+    "leases": "Show and end the changes that end by themselves.",
+    "stop": "Refuse every change from now on, until `irctl resume`.",
+    "resume": "Allow changes again.",
+    "runs": "List the runs, or show one.",
+    "evidence": "Collect evidence, and check sealed records and packs.",
+    "lab": "Start and stop servers to try all this on.",
+    "doctor": "Say what is missing on this machine, and what is in force.",
+    "completion": "Print the script for completion in your shell.",
+}
+
+
+class Verbs(Group):
+    """Imports a verb's file only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"irctl.cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"irctl {__version__}")
+        ctx.exit(0)
+
+
+cli = Verbs(
+    name="irctl",
+    help="Incident response for the person on call.\n\n"
+    "Every remediation looks before it acts, refuses when acting would hurt, keeps the evidence and proves the effect.",
+    epilog="Example: irctl remediate db-connections --host prod --check",
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            help="Print the version.",
+            callback=_version,
+        )
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    output.prepare()
+    try:
+        signals.install()
+        code = _carry_out(given)
+        signals.ignore()
+    except signals.Stopped as stopped:
+        code = _say(str(stopped), "indeterminate", INDETERMINATE, given)
+        signals.ignore()
+    sys.exit(output.settle(code))
+
+
+def _carry_out(given: list[str]) -> int:
+    try:
+        code = cli.main(given, prog_name="irctl", standalone_mode=False)
+    except IrctlError as error:
+        code = _say(str(error), error.outcome, error.exit_code, given)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        code = INVALID
+    except click.ClickException as error:
+        code = _say(worded(error), "invalid", INVALID, given)
+    except click.Abort:
+        code = _say("stopped before or after a run, not within one; `irctl runs` shows what there was", "failed", FAILED, given)
+    except Exception as error:
+        if any(word.startswith("-v") or word == "--verbose" for word in given):
+            raise
+        what = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
+        code = _say(what, "failed", FAILED, given)
+    return code if isinstance(code, int) else 0
+
+
+def worded(error: click.ClickException) -> str:
+    """Click's complaint as `--option: why (got '...')`."""
+    from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+    from irctl.cli.options import flag_of
+
+    if isinstance(error, click.NoSuchOption):
+        near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"{printable(error.option_name, 80)}: no such option.{near}"
+    if isinstance(error, click.MissingParameter):
+        example = {"--host": ", such as --host prod"}.get(flag_of(error.param), "")
+        return f"{flag_of(error.param)}: it must be given{example}"
+    if isinstance(error, click.BadParameter):
+        return f"{flag_of(error.param)}: {printable(_shortened(' '.join(error.message.split())), 300)}"
+    said = printable(" ".join(error.format_message().split()), 200)
+    return said if said.startswith("-") else f"command: {said}"
+
+
+def _shortened(message: str) -> str:
+    """Click's `'value' is not ...` with no more than 80 characters of the value, so that the reason is not cut off."""
+    found = re.fullmatch(r"(['\"])(.*)(\1 is not .*)", message, re.DOTALL)
+    return f"{found[1]}{found[2][:79]}…{found[3]}" if found and len(found[2]) > 80 else message
+
+
+def _say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+
+    return output.say(printable(message, 2000), outcome, code, given)

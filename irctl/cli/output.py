@@ -1,0 +1,75 @@
+"""Standard output and error: where they are closed, full or read by nobody, that decides nothing about what is done."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from irctl.errors import FAILED
+from irctl.running import signals
+
+
+class _Patient(io.FileIO):
+    """Goes on as if all was written, once something could not be."""
+
+    lost: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return len(content) if self.lost else super().write(content)
+        except OSError as error:
+            self.lost = error
+            return len(content)
+
+
+def prepare() -> None:
+    """Put something in the place of what is closed, and bear with what cannot be written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
+    sys.stdout, sys.stderr = _patient(sys.stdout, 1), _patient(sys.stderr, 2)
+
+
+def _patient(stream: TextIO | None, number: int) -> TextIO:
+    if stream is not None and (type(stream) is not io.TextIOWrapper or isinstance(_raw(stream), _Patient)):
+        return stream  # a test's, or done before
+    encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "strict")
+    buffered = io.BufferedWriter(_Patient(number, "w", closefd=False))
+    forgiving = "backslashreplace" if errors == "strict" else errors
+    return io.TextIOWrapper(buffered, encoding, forgiving, line_buffering=number == 2 or buffered.isatty())
+
+
+def _raw(stream: TextIO) -> Any:
+    return getattr(getattr(stream, "buffer", None), "raw", None)
+
+
+def say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
+    """One line on standard error, and with --json the envelope of an order that did not run; the code."""
+    if "_IRCTL_COMPLETE" in os.environ:  # a shell asks for completions; it can do nothing with complaints
+        return code
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    if "--json" in given:
+        import json
+
+        nothing: dict[str, Any] = dict.fromkeys(("run", "remediation", "incident", "plan_hash", "started", "folder"))
+        rest = {"check": "--check" in given, "outcome": outcome, "exit_code": code, "hosts": {}, "seconds": 0.0}
+        print(json.dumps({"schema": "irctl/run/1", **nothing, **rest, "reason": message}), flush=True)
+    return code
+
+
+def settle(code: int) -> int:
+    """Say where standard output was lost. A run's own exit code stands then; who reads no further has read enough."""
+    sys.stdout.flush()
+    lost: OSError | None = getattr(_raw(sys.stdout), "lost", None)
+    if lost is None or (lost.errno == errno.EPIPE and not signals.ran()):
+        return code
+    what = f"standard output could not be written: {lost.strerror}; what was done stands"
+    print(f"{'warning' if signals.ran() else 'error'}: {what}", file=sys.stderr, flush=True)
+    return code if signals.ran() else code or FAILED

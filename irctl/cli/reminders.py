@@ -1,0 +1,19 @@
+"""What earlier commands left behind: killed runs, leases that did not end, drills that were cut short, and broken glass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from irctl.approvals import break_glass
+from irctl.drills import history
+from irctl.leases import leases
+from irctl.orders import flow
+
+
+def reminders(home: Path) -> Iterator[str]:
+    """A sentence for each thing that somebody has to look after. Seals the records of killed runs."""
+    yield from flow.close_killed(home)
+    yield from leases.reminders(home)
+    yield from history.reminders(home)
+    yield from break_glass.reminders(home)

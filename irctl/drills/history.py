@@ -1,0 +1,181 @@
+"""What the journals tell of drills: each that was held, which are due, and which were cut short. It is stored nowhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from irctl.catalog import catalog
+from irctl.catalog.content import Content
+from irctl.errors import EvidenceError, IrctlError, invalid
+from irctl.incidents import incidents, severity
+from irctl.leases import leases
+from irctl.record import locks
+
+FIXED, NOT_FIXED, WORSE, NOTHING, UNKNOWN = VERDICTS = ("fixed", "not fixed", "worse", "nothing to do", "unknown")
+NEEDED = ("fault", "verify")  # the entry points without which nothing can be drilled
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One drill. `verdict` is '' while it is under way; `detect` and `mitigate` are seconds from the end of the fault.
+
+    `names` are the hosts and groups as they were asked for, `why` says in a sentence what led to any verdict but fixed.
+    """
+
+    incident: str
+    remediation: str
+    hosts: tuple[str, ...]
+    by: str
+    started: str
+    verdict: str
+    detect: float | None
+    mitigate: float | None
+    seconds: float
+    steps: tuple[Mapping[str, Any], ...]
+    scheduled: bool
+    names: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Due:
+    """When a remediation must be drilled again on a host; `host` is '' where it was drilled on none yet. `every` is in seconds."""
+
+    remediation: str
+    host: str
+    every: int
+    last: Drill | None
+    next_due: datetime | None
+    overdue: bool
+
+
+def history(home: Path) -> list[Drill]:
+    """Every drill, oldest first. Raises EvidenceError where a journal is broken."""
+    return [fold(incident, incidents.entries(home, incident)) for incident in incidents.drills(home)]
+
+
+def find(home: Path, incident: str) -> Drill:
+    """The drill of this incident. Raises Invalid where it is none."""
+    told = incidents.entries(home, incident)
+    if told[0].get("drill") is not True:
+        raise invalid("ID", "that incident is no drill", incident)
+    return fold(incident, told)
+
+
+def fold(incident: str, told: Iterable[Mapping[str, Any]]) -> Drill:
+    """One drill as its journal tells it."""
+    opened, *rest = told
+    end: Mapping[str, Any] = next((entry for entry in reversed(rest) if entry["event"] == "drilled"), {})
+    return Drill(
+        incident=incident,
+        remediation=str(opened.get("remediation", "")),
+        hosts=tuple(opened.get("hosts", ())),
+        by=str(opened.get("by", "")),
+        started=opened["at"],
+        verdict=str(end.get("verdict", "")),
+        detect=end.get("detect"),
+        mitigate=end.get("mitigate"),
+        seconds=float(end.get("seconds", 0.0)),
+        steps=tuple(end.get("steps", ())),
+        scheduled=opened.get("scheduled") is True,
+        names=tuple(opened.get("names", ())),
+        why=str(end.get("why", "")),
+    )
+
+
+def due(home: Path, contents: Iterable[Content], now: datetime, hosts: Iterable[str] = ()) -> list[Due]:
+    """What is to be drilled how soon, by remediation and host: on these hosts or groups, or wherever it was drilled so far.
+
+    Only a drill that ended as fixed counts, and none is the last word where a later one ended as not fixed or worse.
+    """
+    held, known, wanted = history(home), list(contents), list(hosts)
+    found: list[Due] = []
+    for name in catalog.names(known):
+        about = catalog.load(name, known).about
+        if "drill_every" in about and set(NEEDED) <= set(catalog.entry_points(name, known)):
+            mine = [drill for drill in held if drill.remediation == name and drill.verdict]
+            places = wanted or sorted({host for drill in mine for host in drill.hosts}) or [""]
+            every = values.seconds(about["drill_every"])
+            found += [_due(name, place, every, [one for one in mine if place in (*one.hosts, *one.names)], now) for place in places]
+    return found
+
+
+def _due(name: str, host: str, every: int, held: list[Drill], now: datetime) -> Due:
+    proved = [drill for drill in held if drill.verdict == FIXED]
+    again = severity.instant(proved[-1].started) + timedelta(seconds=every) if proved else None
+    judged = [drill for drill in held if drill.verdict not in (UNKNOWN, NOTHING)]
+    failed = bool(judged) and judged[-1].verdict != FIXED
+    return Due(name, host, every, held[-1] if held else None, again, again is None or now >= again or failed)
+
+
+def begin(home: Path, incident: str) -> int:
+    """Mark a drill as under way, for as long as this process lives; return the lock. Raises EvidenceError."""
+    try:
+        while (held := locks.hold(_marker(home, incident), str(os.getpid()))) is None:
+            time.sleep(0.01)  # somebody looks whether it is held
+        return held
+    except OSError as error:
+        raise EvidenceError(f"{_marker(home, incident)} cannot be written: {error.strerror}") from None
+
+
+def take(home: Path, incident: str) -> int | None:
+    """The lock of a drill that was cut short; None where its process lives."""
+    return locks.hold(_marker(home, incident), str(os.getpid()))
+
+
+def close(home: Path, incident: str) -> None:
+    """Nothing is left to do for this drill."""
+    _marker(home, incident).unlink(missing_ok=True)
+
+
+def unfinished(home: Path) -> list[str]:
+    """The drills whose process is gone and whose fault may still be there. A marker of one that was closed is removed."""
+    markers = [marker for marker in sorted((home / "drills").glob("INC-*")) if incidents.ID.fullmatch(marker.name)]
+    return [marker.name for marker in markers if _left(home, marker)]
+
+
+def _left(home: Path, marker: Path) -> bool:
+    if (held := locks.hold(marker)) is None:
+        return False
+    try:
+        if incidents.state(home, marker.name).closed:
+            marker.unlink(missing_ok=True)
+        return marker.exists()
+    except IrctlError:  # its journal is broken or gone; the others go on
+        return True
+    finally:
+        locks.release([held])
+
+
+def worth_a_try(home: Path, incident: str) -> bool:
+    """Whether to try again now to restore what a drill left behind; the pauses are those of a lease that does not end."""
+    failed = [entry for entry in incidents.entries(home, incident) if entry["event"] == "drill-not-restored"]
+    if not failed:
+        return True
+    passed = (datetime.now(UTC) - severity.instant(failed[-1]["at"])).total_seconds()
+    return not 0 <= passed < leases.RETRY[min(len(failed), len(leases.RETRY)) - 1]
+
+
+def reminders(home: Path) -> list[str]:
+    """A sentence for each drill that was cut short."""
+    return [_reminder(home, incident) for incident in unfinished(home)]
+
+
+def _reminder(home: Path, incident: str) -> str:
+    try:
+        drill = find(home, incident)
+    except IrctlError as error:
+        return f"drill {incident} was cut short, its fault may still be there, and it cannot be restored: {error}"
+    what = f"drill {incident} ({drill.remediation} on {', '.join(drill.hosts)})"
+    return f"{what} was cut short and its fault may still be there: irctl drill restore {incident}"
+
+
+def _marker(home: Path, incident: str) -> Path:
+    return home / "drills" / incident

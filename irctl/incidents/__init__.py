@@ -1,0 +1,1 @@
+"""What runs, notes and approvals belong to: one folder and journal for each incident. Imports record and catalog."""

@@ -1,0 +1,81 @@
+"""Servers that irctl starts itself, on loopback only, so that everything can be tried at once: PostgreSQL, and AWS's stand-in."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from irctl.catalog.content import OURS
+from irctl.lab import aws as lab_aws
+from irctl.lab.aws import Aws
+from irctl.lab.postgres import Postgres
+from irctl.record.folders import make_folder
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The lab of one home: its servers and the inventory that leads to them."""
+
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "lab"
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "inventory"
+
+    @property
+    def postgres(self) -> Postgres:
+        return Postgres(self.folder / "postgres")
+
+    @property
+    def aws(self) -> Aws:
+        return Aws(self.folder / "aws")
+
+    def up(self) -> bool:
+        """Start what is not running, both at once; return whether anything was started. Raises IrctlError."""
+        database, aws = not self.postgres.running(), lab_aws.installed() and not self.aws.running()
+        if not (database or aws):
+            return False
+        make_folder(self.folder)
+        self.aws.prepare()
+        if aws:
+            self.aws.start()
+        if database:
+            self.postgres.start()
+        try:
+            if aws:
+                self.aws.wait()
+        finally:
+            self._write_inventory()
+        return True
+
+    def down(self) -> bool:
+        """Stop and remove everything; return whether there was anything."""
+        was = self.folder.exists()
+        self.aws.stop()
+        self.postgres.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return was
+
+    def _write_inventory(self) -> None:
+        shutil.copytree(OURS.root / "inventories" / "lab", self.inventory, dirs_exist_ok=True)
+        variables = self.inventory / "host_vars"
+        variables.mkdir(mode=0o700, exist_ok=True)
+        evidence = self.folder / "evidence"
+        evidence.mkdir(mode=0o700, exist_ok=True)
+        here = {
+            "postgres_port": self.postgres.port,
+            "postgres_passfile": self.postgres.passfile,
+            "aws_endpoint": self.aws.url,
+            "aws_credentials_file": self.aws.credentials,
+            "aws_config_file": self.aws.config,
+            "archive_evidence_tree": evidence,
+            "purge_evidence_tree": evidence,
+        }
+        (variables / "lab.yml").write_text("---\n" + "".join(f"{name}: {value}\n" for name, value in here.items()))
+        for path in [self.inventory, *self.inventory.rglob("*")]:  # copies have the modes of what is installed
+            path.chmod(0o700 if path.is_dir() else 0o600)

@@ -1,0 +1,4 @@
+"""Files that can be checked years later: journals, seals, signatures, folders of runs, locks.
+
+Imports errors only.
+"""

@@ -1,0 +1,92 @@
+"""The process that runs a playbook for irctl: ansible-playbook, which asks before it starts and dies with its parent.
+
+The hosts that a plan names are the hosts of the very inventory that then runs: this process reads the inventory, sends the
+hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing is parsed twice, nothing can differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+from ansible import constants
+from ansible.cli.playbook import PlaybookCLI
+from ansible.playbook.play import Play
+
+from irctl.running.processes import die_with_parent
+
+CREWS = "irctl.runbooks.crews"  # the strategy for more hosts than forks
+
+
+def resolved(names: list[str], variables: list[str], timeout: int, inventory: Any, manager: Any) -> dict[str, Any]:
+    """Find the hosts that names stand for, each with those of its inventory variables that the remediation knows."""
+    unknown = [name for name in names if name not in inventory.hosts and name not in inventory.groups]
+    hosts = {host.name: host for name in names if name not in unknown for host in inventory.get_hosts(name)}
+    empty = [name for name in names if name not in unknown and not inventory.get_hosts(name)]
+    found = {}
+    for name, host in hosts.items():
+        known = manager.get_vars(host=host, include_hostvars=False)
+        for variable, value in missing(known, timeout).items():
+            host.set_variable(variable, value)
+        found[name] = {variable: known[variable] for variable in variables if variable in known}
+    return {"hosts": found, "unknown": unknown, "empty": empty, "known": sorted({*inventory.hosts, *inventory.groups})}
+
+
+def missing(known: dict[str, Any], timeout: int) -> dict[str, Any]:
+    """What a host needs that its inventory does not say: our Python where it is local, an end with us where it is not."""
+    if known.get("ansible_connection") == "local":
+        wanted: dict[str, Any] = {"ansible_python_interpreter": sys.executable}
+    else:
+        wanted = {"ansible_shell_type": "irctl.runbooks.tethered", "irctl_time_limit": timeout}
+    return {variable: value for variable, value in wanted.items() if variable not in known}
+
+
+def ask(answer: dict[str, Any], modules: list[str]) -> bool:
+    """Send what was resolved to irctl and wait for its word; meanwhile import what the tasks will need, once for all forks."""
+    with open("gate.request", "w") as request:
+        json.dump(answer, request, default=lambda value: "(not shown: vaulted)")
+    for module in ["psutil", *modules]:  # psutil is what the end of the parent is answered with
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    with open("gate.reply") as reply:
+        return reply.read() == "go"
+
+
+class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
+    """ansible-playbook with a gate between reading the inventory and the first play."""
+
+    def _play_prereqs(self) -> Any:
+        loader, inventory, manager = super()._play_prereqs()
+        with open("job.json") as file:
+            job = json.load(file)
+        answer = resolved(job["names"], job["variables"], job["timeout"], inventory, manager)
+        if not ask(answer, job["modules"]):
+            os._exit(0)
+        if len(answer["hosts"]) > constants.DEFAULT_FORKS:  # for fewer it does nothing, and Ansible takes 0.1 s to frown at it
+            Play.fattributes["strategy"].default = CREWS
+        return loader, inventory, manager
+
+
+def main() -> None:
+    with open("job.json") as file:
+        die_with_parent(json.load(file)["parent"])
+    gc.disable()  # this process is short, and a collection in a fork copies the memory that it shares
+    os.register_at_fork(before=gc.freeze)
+    os.environ["ANSIBLE_STDOUT_CALLBACK"] = "irctl.runbooks.events"  # extends the one that ansible-runner has set
+    code: Any = 1
+    try:
+        GatedPlaybook.cli_executor(sys.argv)
+    except SystemExit as done:
+        code = done.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)  # what teardown would do is done by removing the private folder
+
+
+if __name__ == "__main__":
+    main()

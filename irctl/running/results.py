@@ -1,0 +1,168 @@
+"""From the events of a run to an outcome for each host: what was proved, not what was returned. No outcome is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl import errors
+from irctl.running.engine import End, Event
+
+PHASES = ("Gather", "Guard", "Capture", "Change", "Verify", "Report")
+
+
+@dataclass
+class Host:
+    """What became of one host."""
+
+    outcome: str = "indeterminate"
+    changed: bool = False
+    reason: str = ""
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    phase: str = ""
+    evidence_lost: bool = False
+
+    @property
+    def touched(self) -> bool:
+        """Whether something may have been changed: it was, or nobody knows, or it failed after its change had begun."""
+        begun = self.phase in ("Change", "Verify", "Report")
+        return self.changed or self.outcome == "indeterminate" or (self.outcome == "failed" and begun)
+
+    def document(self) -> dict[str, Any]:
+        """The host as the envelope shows it."""
+        shown = {key: value for key, value in asdict(self).items() if key in ("outcome", "changed", "reason", "before", "after")}
+        return shown | ({"findings": self.findings} if self.findings else {})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One phase, begun on all hosts or ended on one, as progress shows it and the record keeps it."""
+
+    phase: str
+    host: str = ""
+    ended: bool = False
+    seconds: float = 0.0
+    status: str = ""
+    said: str = ""
+
+
+class Account:
+    """Follows the events of one run and keeps what matters of them."""
+
+    def __init__(self, report: Callable[[Step], None]) -> None:
+        self._report = report
+        self._now = ""
+        self.phase: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        self.unreachable: dict[str, str] = {}
+        self.stopped: dict[str, Any] = {}
+        self.changed: set[str] = set()
+
+    def see(self, event: Event) -> None:
+        """Take in one event of ansible-runner."""
+        data = event.get("event_data", {})
+        host, phase = data.get("host"), _phase(data.get("task") or "")
+        if event["event"] == "playbook_on_task_start" and phase:
+            self._now = phase
+            self._report(Step(phase))
+        elif event["event"] in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable") and host:
+            self._end(event["event"].removeprefix("runner_on_"), host, phase, data)
+
+    def _end(self, status: str, host: str, phase: str, data: Mapping[str, Any]) -> None:
+        result = data.get("res") or {}
+        self.phase[host] = phase or self.phase.get(host, "")
+        said = printable(result.get("msg") or "")
+        if phase == "Report" and str(data.get("task_action")).endswith("set_stats"):  # a target's own words are none
+            self._stop(host, (result.get("ansible_stats") or {}).get("data"))
+        if phase == "Change" and result.get("changed"):
+            self.changed.add(host)
+        if status == "failed" and not data.get("ignore_errors"):
+            self.failed.setdefault(host, said)
+        if status == "unreachable":
+            self.unreachable.setdefault(host, _plain(said))
+        if phase:
+            self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, said))
+
+    def _stop(self, host: str, published: Any) -> None:
+        why = published.get("irctl_stopped") if isinstance(published, dict) else None
+        if isinstance(why, dict) and isinstance(why.get(host), dict):
+            self.stopped[host] = why[host]
+
+    def last(self, host: str) -> str:
+        """The last phase that a host was seen in: the one under way, unless the host had stopped before."""
+        return self.phase.get(host, "") if host in {*self.failed, *self.unreachable} else self._now
+
+
+def _plain(said: str) -> str:
+    """What ssh says of a host's key, without its banner."""
+    if "IDENTIFICATION HAS CHANGED" in said:
+        return "The host's ssh key is not the one in known_hosts, so nobody was logged in. Ask its owner before you accept it."
+    return said
+
+
+def _phase(task: str) -> str:
+    word = task.rpartition(" : ")[2].partition(" | ")[0]
+    return word if word in PHASES else ""
+
+
+def hosts(account: Account, expected: Iterable[str], end: End) -> dict[str, Host]:
+    """Give every expected host its outcome."""
+    return {name: _host(account, name, end) for name in expected}
+
+
+def _host(account: Account, name: str, end: End) -> Host:
+    phase = account.last(name)
+    report, stopped = end.reports.get(name), account.stopped.get(name)
+    changed = name in account.changed
+    if name in account.unreachable:
+        lost = phase in ("Change", "Verify", "Report")
+        reason = f"{phase}: {account.unreachable[name]}" if lost else account.unreachable[name]
+        return Host("indeterminate" if lost else "unreachable", changed, reason, phase=phase)
+    if stopped or (name in account.failed and (end.interrupted or not report)):
+        return _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
+    if not report or not (end.interrupted or end.code in (0, 2, 4)):
+        return Host("indeterminate", changed, _cut_short(end, phase), phase=phase)
+    changed = bool(report["changed"])
+    return Host(
+        outcome="changed" if changed else "unchanged",
+        changed=changed,
+        reason=printable(report["reason"]),
+        before=report["before"],
+        after=report["after"],
+        findings=report["findings"],
+        phase=phase,
+    )
+
+
+def _stopped(stopped: Mapping[str, Any], failed: str, phase: str, changed: bool) -> Host:
+    where = stopped.get("phase", phase)
+    reason = printable(stopped.get("reason") or failed)
+    if where == "Guard":
+        return Host("refused", reason=reason, phase=where)
+    after_change = where in ("Change", "Verify", "Report")
+    reason = f"{where or 'before the first step'}: {reason}" + ("" if after_change else " Nothing was changed.")
+    return Host("failed", changed, reason, phase=where, evidence_lost=where == "Capture")
+
+
+def _cut_short(end: End, phase: str) -> str:
+    why = end.interrupted or (printable(" ".join(end.said[-3:])) if end.said else f"ansible ended with {end.code} and no result")
+    return f"{why}; the last step seen was {phase or 'none'}"
+
+
+def overall(found: Mapping[str, Host]) -> tuple[str, int]:
+    """One outcome and exit code for all hosts: theirs where they agree, else the one that most needs a look."""
+    outcomes = {host.outcome for host in found.values()}
+    good = outcomes & {"changed", "unchanged"}
+    if "indeterminate" in outcomes or not outcomes:
+        return "indeterminate", errors.INDETERMINATE
+    if good and outcomes - good:
+        return "partial", errors.PARTIAL
+    for outcome in ("failed", "unreachable", "refused", "changed", "unchanged"):
+        if outcome in outcomes:
+            lost = any(host.evidence_lost for host in found.values())
+            return outcome, errors.EVIDENCE if lost else errors.EXIT_CODES[outcome]
+    raise AssertionError(outcomes)

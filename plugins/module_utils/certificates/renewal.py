@@ -1,0 +1,193 @@
+"""The renewal of one lineage: what is stored and served, what is to be done about it, and the swap of one pair for another."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, openssl, tls_servers, x509
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import lineage as lineages
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import Lineage
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.tls_servers import Listener, Nginx, Served, Site
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Certificate, Pair
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+
+REVERT = "revert.json"
+
+
+class Look(NamedTuple):
+    """A lineage as it is now."""
+
+    version: int
+    pair: Pair
+    site: Site
+    served: Mapping[Listener, Served]
+    now: float
+
+    @property
+    def leaf(self) -> Certificate:
+        return self.pair.leaf
+
+    def stale(self) -> list[str]:
+        """Where something else is served than is stored."""
+        return tls_servers.unlike(self.served, self.leaf.sha256)
+
+
+class Renewal:
+    """One lineage of one host, and the nginx that serves it. Made from the module's arguments; making it does nothing yet."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+        self.name = x509.check_name(params["name"])
+        self.nginx = Nginx(params["nginx_test"], params["nginx_reload"])
+
+    def find(self) -> Lineage:
+        return lineages.find(self.params["config_dir"], self.name)
+
+    def alone(self, check_mode: bool = False) -> AbstractContextManager[None]:
+        """Hold off certbot and other runs; in check mode not even a lock is written."""
+        return nullcontext() if check_mode else self.find().alone()
+
+    def look(self) -> Look:
+        lineage = self.find()
+        version = lineage.current()
+        site = self.nginx.site(lineage.live)
+        return Look(version, lineage.pair(version), site, tls_servers.served(site.listeners), time.time())
+
+    def due(self, look: Look) -> bool:
+        return bool(x509.days_left(look.leaf, look.now) < self.params["days"] or x509.broken(look.pair))
+
+    def waiting(self, look: Look) -> bool:
+        """Whether a good pair was issued already that was not taken into use, so that none has to be asked for."""
+        order = certbot.Order(self.find())
+        pair = order.pair()
+        return pair is not None and not self._objections(order, pair, look)
+
+    def _objections(self, order: certbot.Order, pair: Pair, look: Look) -> list[str]:
+        said = x509.objections(pair, look.leaf.names | look.site.names, look.leaf, time.time())
+        return [*said, *filter(None, [order.distrust(self.params["roots"])])]
+
+    def refusals(self, look: Look, due: bool, waiting: bool) -> list[str]:
+        """Why this must not be done, each a sentence."""
+        said = [f"{why} Which of them is served cannot be told." for why in look.site.doubts]
+        if not look.site.listeners:
+            said.append(f"nginx serves nothing from {self.find().live}, so a renewal would have no effect.")
+        said += [f"{one} gives no handshake: {what.why}." for one, what in look.served.items() if what.why]
+        if lacking := x509.uncovered(look.site.names, look.leaf.names):
+            said.append(f"nginx serves {x509.listed(lacking)} with this certificate, which is not for it; a new one would not be.")
+        return said + (self._against_order(look) if due and not waiting else [])
+
+    def _against_order(self, look: Look) -> list[str]:
+        lineage, days = self.find(), self.params["days"]
+        lasts = math.ceil((look.leaf.ends - look.leaf.begins) / x509.DAY)
+        said = [f"A certificate of this lineage lasts {lasts} days, so with --days {days} each run would renew it."] * (
+            lasts <= days
+        )
+        issued = x509.recent(lineage.issued(), look.now)
+        said += [x509.beyond_budget(issued, self.params["limit"]), certbot.room(lineage)]
+        if not os.access(self.params["roots"], os.R_OK):
+            said.append(f"The new chain could not be checked: {printable(self.params['roots'])} cannot be read.")
+        return [one for one in [*certbot.hooks(lineage)[0], *said] if one]
+
+    def renew(self, look: Look, number: int) -> None:
+        """Issue a pair, or take the one that waits, look at it, and swap it in as version `number`. Raises Failure."""
+        lineage = self.find()
+        order = certbot.Order(lineage)
+        if not self.waiting(look):
+            order.place(self.params["certbot"], self.params["ca_bundle"])
+        pair = order.pair()
+        if pair is None or (said := self._objections(order, pair, look)):
+            order.discard()
+            raise Failure(
+                f"The new certificate is not served: {' '.join(said if pair else ['it is not whole.'])} Nothing was changed."
+            )
+        try:
+            lineage.install(number, order.files())
+            self.swap(lineage, number, look)
+        except BaseException:
+            lineage.remove(number)
+            raise
+        order.discard()
+
+    def swap(self, lineage: Lineage, number: int, look: Look) -> None:
+        """Take a version into use and see it served; on any failure the one before is back in use, and served."""
+        wanted = lineage.pair(number).leaf.sha256
+        lineage.use(number)
+        try:
+            self.nginx.serve(look.site.listeners, wanted)
+        except BaseException as error:
+            lineage.use_before()
+            said = self._back(look)
+            if isinstance(error, Failure):
+                raise Failure(f"{error} {said}") from None
+            raise
+        lineage.settle()
+
+    def put_back(self, look: Look, old: int) -> None:
+        """Take an earlier version into use. The later ones leave the archive, or certbot would bring them back at its next run."""
+        lineage = self.find()
+        if look.version != old:
+            self.swap(lineage, old, look)
+        elif look.stale():
+            self.nginx.serve(look.site.listeners, look.leaf.sha256)
+        for number in self.later(old):
+            lineage.put_aside(number)
+
+    def later(self, old: int) -> list[int]:
+        """The versions in the archive that are newer than this one."""
+        return sorted(number for number in self.find().versions() if number > old)
+
+    def _back(self, look: Look) -> str:
+        """Let nginx serve what is in use again, and say how that went."""
+        why = ""
+        try:  # even where it still does: a reload that comes late must not bring the other one after all
+            self.nginx.serve(look.site.listeners, look.leaf.sha256)
+        except Failure as error:
+            why = str(error)
+        if others := tls_servers.unlike(tls_servers.served(look.site.listeners), look.leaf.sha256):
+            return f"The certificate from before is in use again, but not served: {'; '.join(others)}. {why}"
+        return "The certificate from before is in use again, and served."
+
+
+def record(name: str, found: tuple[int, str], number: int) -> dict[str, Any]:
+    """What a revert needs: the version before with its sha256, and the one that this run sets."""
+    before = {"version": found[0], "sha256": found[1]}
+    return {"captured": {name: before}, "sets": {name: {"version": number}}, "on": {"name": name}}
+
+
+def versions(found: Mapping[str, Any], name: str) -> tuple[int, str, int]:
+    """Of a record: the version before, its sha256, and the version that the run set. Raises Failure where it is no such record."""
+    try:
+        before, after = found["captured"][name], found["sets"][name]["version"]
+        old, sha256 = before["version"], before["sha256"]
+    except (KeyError, TypeError):
+        raise Failure("What that run captured is not of this certificate.") from None
+    if not (isinstance(old, int) and isinstance(after, int) and isinstance(sha256, str)):
+        raise Failure("What that run captured is no record of a certificate.")
+    return old, sha256, after
+
+
+def against_return(work: Renewal, look: Look) -> list[str]:
+    """Why what a run found must not be put back, each a sentence."""
+    lineage, (old, sha256, after) = work.find(), versions(work.params["record"], work.name)
+    if len(lineage.versions().get(old, ())) < len(lineages.KINDS) or lineage.pair(old).leaf.sha256 != sha256:
+        return [f"The certificate that that run found, version {old}, is not there any more."]
+    earlier = lineage.pair(old).leaf
+    said = []
+    if look.version not in (old, after) and not work.params["force"]:
+        said.append(
+            f"Version {look.version} is in use, which that run did not set. Add --force to put back version {old} all the same."
+        )
+    if earlier.ends <= look.now and look.version != old:
+        said.append(f"The certificate that that run found ended on {x509.moment(earlier.ends)}, so it is of no use.")
+    return said
+
+
+def text_of(lineage: Lineage, version: int) -> str:
+    """The public part of a version: its certificate and chain."""
+    return openssl.read(lineage.path("fullchain", version))

@@ -1,0 +1,147 @@
+"""What a look at PostgreSQL found, in plain words with the command to run next. Pure: facts in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER, refusals
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import without_values
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration, printable
+
+SHOWN = 5  # rows of each kind; a diagnosis at 3 a.m. is read, not searched
+REPLICA_BEHIND = 10.0  # seconds
+
+
+class Finding(TypedDict):
+    """One thing that was found. `level` is problem, notice or fine; in `next`, {host} stands for the host."""
+
+    level: str
+    says: str
+    next: str
+
+
+FACTS = f"""
+WITH given AS (SELECT $1::jsonb AS p),
+client AS (
+  SELECT *, extract(epoch FROM clock_timestamp() - state_change)::float AS state_age,
+    extract(epoch FROM clock_timestamp() - query_start)::float AS query_age,
+    CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{{}}' END AS blocked_by
+  FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),
+short AS (
+  SELECT c.*, json_build_object('pid', pid, 'user', usename, 'database', datname, 'application', application_name,
+    'backend_start', backend_start, 'state', state, 'statement', query, 'seconds', round(CASE WHEN state = 'active'
+    THEN query_age ELSE state_age END), 'blocks', (SELECT count(*) FROM client w WHERE c.pid = ANY(w.blocked_by))) AS said
+  FROM client c)
+SELECT json_build_object('server', ({SERVER}),
+  'states', (SELECT coalesce(json_object_agg(coalesce(state, 'unknown'),
+     json_build_object('count', n, 'oldest_seconds', oldest)), '{{}}')
+     FROM (SELECT state, count(*) AS n, round(max(state_age)) AS oldest FROM client GROUP BY state) s),
+  'in_transaction', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short
+     WHERE state LIKE 'idle in transaction%' ORDER BY state_change LIMIT {SHOWN}) s),
+  'long', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short, given
+     WHERE state = 'active' AND query_age >= (p->>'long_for')::float ORDER BY query_start LIMIT {SHOWN}) s),
+  'blockers', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short
+     WHERE (said->>'blocks')::int > 0 AND blocked_by = '{{}}' ORDER BY (said->>'blocks')::int DESC LIMIT {SHOWN}) s),
+  'waiting', (SELECT count(*) FROM client WHERE blocked_by <> '{{}}'),
+  'replicas', (SELECT coalesce(json_agg(json_build_object('application', application_name, 'state', state,
+     'behind_seconds', coalesce(extract(epoch FROM replay_lag)::float, 0))), '[]') FROM pg_stat_replication),
+  'behind_seconds', CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
+     THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float ELSE 0 END,
+  'idle_slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE NOT active))
+"""
+
+
+def findings(facts: Mapping[str, Any], listing: Mapping[str, Any], idle_for: str) -> list[Finding]:
+    """Everything worth saying, what needs a person first at the top."""
+    found = [
+        *_sight(listing),
+        *_fullness(facts["server"]),
+        *_blocking(facts),
+        *_in_transaction(facts),
+        *_endable(listing, idle_for),
+        *_long(facts),
+        *_replication(facts),
+    ]
+    order = {"problem": 0, "notice": 1, "fine": 2}
+    return sorted(found, key=lambda finding: order[finding["level"]])
+
+
+def _sight(listing: Mapping[str, Any]) -> Iterator[Finding]:
+    if not (listing["server"]["sees_all"] and listing["server"]["may_signal"]):
+        yield Finding(level="problem", says=refusals(listing, 0)[0], next="irctl diagnose postgres --host {host}")
+
+
+def _fullness(server: Mapping[str, Any]) -> Iterator[Finding]:
+    share = server["in_use"] / server["max_connections"]
+    says = f"{server['in_use']} of {server['max_connections']} connections are in use ({share:.0%})."
+    level = "problem" if share >= 0.9 else "notice" if share >= 0.75 else "fine"
+    yield Finding(level=level, says=says, next="irctl plan db-connections --host {host}" if level != "fine" else "")
+
+
+def _blocking(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    for session in facts["blockers"]:
+        says = (
+            f"{_who(session)} blocks {session['blocks']} session(s); it is {session['state']} for {duration(session['seconds'])}."
+        )
+        yield Finding(level="problem", says=says, next=_free(session))
+
+
+def _free(session: Mapping[str, Any]) -> str:
+    if session["state"].startswith("idle in transaction") and session["seconds"] >= 5:
+        return f"irctl plan db-connections --host {{host}} --idle-in-transaction-for {max(5, int(session['seconds'] // 2))}s"
+    same = f"pid = {int(session['pid'])} AND backend_start = '{session['backend_start']}'"
+    return f'psql -c "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {same}"'
+
+
+def _in_transaction(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    blockers = {session["pid"] for session in facts["blockers"]}
+    for session in facts["in_transaction"]:
+        if session["pid"] not in blockers:
+            says = f"{_who(session)} is {session['state']} for {duration(session['seconds'])}."
+            level = "notice" if session["seconds"] >= 60 else "fine"
+            yield Finding(level=level, says=says, next=_free(session) if level == "notice" else "")
+
+
+def _endable(listing: Mapping[str, Any], idle_for: str) -> Iterator[Finding]:
+    number, spared = (
+        len(listing["matching"]),
+        sum(listing["verdicts"].get(why, 0) for why in ("protected", "listening", "advisory lock")),
+    )
+    if number:
+        says = f"{number} sessions are idle for over {idle_for}, and db-connections would end them; it would spare {spared}."
+        yield Finding(level="notice", says=says, next="irctl remediate db-connections --host {host} --check")
+    else:
+        yield Finding(level="fine", says=f"No session that may be ended is idle for over {idle_for}.", next="")
+
+
+def _long(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    for session in facts["long"]:
+        statement = without_values(session["statement"] or "", 80)
+        says = f"{_who(session)} runs for {duration(session['seconds'])}: {statement}"
+        yield Finding(level="notice", says=says, next=_free(session))
+
+
+def _replication(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    for replica in facts["replicas"]:
+        late = replica["behind_seconds"] >= REPLICA_BEHIND or replica["state"] != "streaming"
+        says = f"Replica {printable(replica['application'])} is {replica['state']}, {replica['behind_seconds']:.1f} s behind."
+        yield Finding(level="notice" if late else "fine", says=says, next="irctl diagnose postgres --host {host}" if late else "")
+    if facts["behind_seconds"] >= REPLICA_BEHIND:
+        says = f"This server is a replica and {duration(facts['behind_seconds'])} behind its primary."
+        yield Finding(level="notice", says=says, next="irctl diagnose postgres --host {host}")
+    for slot in facts["idle_slots"][:SHOWN]:
+        says = f"Nobody reads replication slot {printable(slot)}; it keeps WAL until the disk is full."
+        yield Finding(level="notice", says=says, next='psql -c "SELECT * FROM pg_replication_slots"')
+
+
+def _who(session: Mapping[str, Any]) -> str:
+    application = f", {printable(session['application'])}" if session["application"] else ""
+    return f"pid {session['pid']} ({printable(session['user'])} in {printable(session['database'])}{application})"
+
+
+def kept(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as a record may hold them: statements without values."""
+    sessions = ("in_transaction", "long", "blockers")
+    clean = {key: [{**row, "statement": without_values(row["statement"] or "")} for row in facts[key]] for key in sessions}
+    return {**facts, **clean}

@@ -1,0 +1,181 @@
+"""Which PostgreSQL sessions may be ended, as SQL, and what to say about them. Pure: statements, facts in, sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import without_values
+
+IDLE_FLOOR = 5  # seconds; below this a pool in ordinary use would lose live sessions
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "idle_for": {"type": "str", "required": True},
+    "idle_in_transaction_for": {"type": "str"},
+    "databases": {"type": "list", "elements": "str", "default": []},
+    "users": {"type": "list", "elements": "str", "default": []},
+    "applications": {"type": "list", "elements": "str", "default": []},
+    "protected_users": {"type": "list", "elements": "str", "default": []},
+    "protected_applications": {"type": "list", "elements": "str", "default": []},
+}
+
+# Connection poolers and tools that hold sessions for others: ending theirs ends what others are doing.
+ALWAYS_PROTECTED = ("pgbouncer*", "PgBouncer*", "pgpool*", "odyssey*", "pgcat*", "patroni*", "Patroni*", "repmgr*", "pg_cron*")
+
+# Each session is 'pid/start', one text and not two numbers: Ansible looks at each value of a thousand again and again.
+# Each gets one verdict. The same words decide what is listed and, re-read in the killing statement, what is ended.
+_JUDGED = r"""
+WITH given AS (SELECT $1::jsonb AS p),
+asked AS (SELECT (p->>'idle_for')::float AS idle_for, (p->>'idle_in_transaction_for')::float AS idle_in_transaction_for,
+                 p->>'protected_users' AS protected_users, p->>'protected_applications' AS protected_applications, p FROM given),
+seen AS (
+  SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started, a.datname, a.usename, a.usesysid,
+         a.application_name, a.client_addr, a.state, a.backend_type, a.query, a.state_change, a.xact_start,
+         extract(epoch FROM clock_timestamp() - a.state_change)::float AS age
+  FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()),
+judged AS (
+  SELECT s.*, CASE
+    WHEN s.backend_type IS DISTINCT FROM 'client backend' THEN 'not a client'
+    WHEN (jsonb_array_length(p->'databases') > 0 AND (p->'databases' ? s.datname) IS NOT TRUE)
+      OR (jsonb_array_length(p->'users') > 0 AND (p->'users' ? s.usename) IS NOT TRUE)
+      OR (jsonb_array_length(p->'applications') > 0 AND (p->'applications' ? s.application_name) IS NOT TRUE) THEN 'not asked for'
+    WHEN s.state = 'idle' AND s.age < idle_for THEN 'recent'
+    WHEN s.state LIKE 'idle in transaction%' AND coalesce(s.age < idle_in_transaction_for, true) THEN 'in transaction'
+    WHEN s.state NOT LIKE 'idle%' OR s.state IS NULL THEN 'at work'
+    WHEN s.usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE NOT rolsuper)::oid[]) IS NOT TRUE THEN 'superuser'
+    WHEN protected_users <> '' AND s.usename ~ protected_users THEN 'protected'
+    WHEN protected_applications <> '' AND s.application_name ~ protected_applications THEN 'protected'
+    WHEN s.query ~* '(^|;|\*/|\n)\s*listen\s' THEN 'listening'
+    WHEN s.pid = ANY((SELECT array_agg(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted)::int[]) THEN 'advisory lock'
+    ELSE 'end' END AS verdict
+  FROM seen s, asked),
+named AS (SELECT split_part(one, '/', 1)::int AS pid, split_part(one, '/', 2)::bigint AS started
+          FROM given, jsonb_array_elements_text(p->'among') one)
+"""
+
+SERVER = """
+SELECT json_build_object(
+  'version', current_setting('server_version'),
+  'role', current_user,
+  'sees_all', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR pg_has_role('pg_read_all_stats', 'USAGE'),
+  'may_signal', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR pg_has_role('pg_signal_backend', 'USAGE'),
+  'in_recovery', pg_is_in_recovery(),
+  'max_connections', current_setting('max_connections')::int,
+  'in_use', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()))
+"""
+
+LISTED = (
+    _JUDGED
+    + "SELECT json_build_object('server', ("
+    + SERVER
+    + """),
+  'matching', (SELECT coalesce(json_agg(pid || '/' || started ORDER BY state_change), '[]')
+     FROM judged WHERE verdict = 'end'),
+  'oldest', (SELECT coalesce(max(age), 0) FROM judged WHERE verdict = 'end'),
+  'verdicts', (SELECT coalesce(json_object_agg(verdict, n), '{}') FROM (SELECT verdict, count(*) AS n FROM judged GROUP BY 1) v))
+"""
+)
+
+DESCRIBED = (
+    _JUDGED
+    + """, locks AS MATERIALIZED (SELECT pid, count(*) AS held FROM pg_locks WHERE granted GROUP BY pid)
+SELECT coalesce(json_agg(json_build_object('pid', pid, 'backend_start_us', started, 'database', datname, 'user', usename,
+  'application', application_name, 'client', client_addr, 'state', state, 'idle_seconds', round(age), 'verdict', verdict,
+  'in_transaction_since', xact_start, 'last_statement', query,
+  'locks', coalesce(locks.held, 0)) ORDER BY verdict, state_change), '[]')
+FROM judged LEFT JOIN locks USING (pid) WHERE verdict IN ('superuser', 'protected', 'listening', 'advisory lock')
+   OR (pid, started) IN (SELECT pid, started FROM named)
+"""
+)
+
+ENDED = (
+    _JUDGED
+    + """
+SELECT coalesce(json_agg(pid || '/' || started) FILTER (WHERE signalled), '[]') FROM (
+  SELECT pid, started, pg_terminate_backend(pid) AS signalled FROM (
+    SELECT pid, started FROM judged JOIN named USING (pid, started) WHERE verdict = 'end'
+    ORDER BY state_change LIMIT (SELECT (p->>'limit')::int FROM given)) victims) done
+"""
+)
+
+STILL_THERE = _JUDGED + "SELECT coalesce(json_agg(pid || '/' || started), '[]') FROM judged JOIN named USING (pid, started)"
+
+SPARED = {
+    "protected": "{} protected",
+    "listening": "{} listening",
+    "advisory lock": "{} holding an advisory lock",
+    "superuser": "{} of superusers",
+    "in transaction": "{} idle in transaction",
+}
+
+
+def asked(params: Mapping[str, Any], among: Sequence[Any] = (), limit: int = 0) -> dict[str, Any]:
+    """Turn module arguments into the statements' one parameter. Raises ValueError for a duration that must not be used."""
+    idle = values.seconds(params["idle_for"])
+    in_transaction = values.seconds(params["idle_in_transaction_for"]) if params["idle_in_transaction_for"] else None
+    for name, length in (("idle_for", idle), ("idle_in_transaction_for", in_transaction)):
+        if length is not None and length < IDLE_FLOOR:
+            raise ValueError(f"{name}: at least {IDLE_FLOOR}s, or sessions in ordinary use would be ended (got {length}s)")
+    return {
+        "idle_for": idle,
+        "idle_in_transaction_for": in_transaction,
+        "databases": params["databases"],
+        "users": params["users"],
+        "applications": params["applications"],
+        "protected_users": values.any_of(params["protected_users"]),
+        "protected_applications": values.any_of([*ALWAYS_PROTECTED, *params["protected_applications"]]),
+        "among": list(among),
+        "limit": limit,
+    }
+
+
+def refusals(listing: Mapping[str, Any], limit: int) -> list[str]:
+    """Say why the sessions in `listing` must not be ended; an empty list means they may be."""
+    server, matching = listing["server"], len(listing["matching"])
+    role = values.printable(server["role"])
+    missing = [
+        grant
+        for able, grant in ((server["sees_all"], "pg_read_all_stats"), (server["may_signal"], "pg_signal_backend"))
+        if not able
+    ]
+    if missing:
+        cannot = "see the state of other sessions" if not server["sees_all"] else "end other sessions"
+        return [f"The role {role} cannot {cannot}. As a superuser: GRANT {', '.join(missing)} TO {role};"]
+    if matching > limit:
+        return [f"{counted(matching)} match and the limit is {limit}. Narrow with --database or --user, or raise --max."]
+    return []
+
+
+def counted(number: int) -> str:
+    """'1 session' or '12 sessions'."""
+    return f"{number} session{'' if number == 1 else 's'}"
+
+
+def summary(listing: Mapping[str, Any]) -> dict[str, Any]:
+    """The few numbers that a record keeps of a listing."""
+    return {**listing["server"], "matching": len(listing["matching"]), "verdicts": listing["verdicts"]}
+
+
+def usage(listing: Mapping[str, Any]) -> str:
+    """How full the server is: '36 of 100 in use'."""
+    return f"{listing['server']['in_use']} of {listing['server']['max_connections']} in use"
+
+
+def in_words(listing: Mapping[str, Any], idle_for: str) -> str:
+    """One line: how full the server is, what would end, what is spared and why."""
+    server, matching = listing["server"], len(listing["matching"])
+    spared = [words.format(listing["verdicts"][why]) for why, words in SPARED.items() if listing["verdicts"].get(why)]
+    line = f"{server['in_use']} of {server['max_connections']} sessions in use, {matching} idle for over {idle_for}"
+    return f"{line} · spared: {', '.join(spared)}" if spared else line
+
+
+def keepable(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The described sessions as evidence may hold them: statements without values, text without control characters."""
+    return [
+        {
+            **{key: values.printable(value) if isinstance(value, str) else value for key, value in session.items()},
+            "last_statement": without_values(session["last_statement"] or ""),
+        }
+        for session in sessions
+    ]

@@ -1,0 +1,218 @@
+"""The lab from start to end, its AWS above all, and the fault that is made in it and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+import yaml
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
+from irctl.catalog.content import OURS
+from irctl.errors import UNREACHABLE, IrctlError
+from irctl.lab import moto
+from irctl.lab.aws import NOBODY, Aws
+from irctl.lab.lab import Lab
+from irctl.lab.postgres import Postgres
+from irctl.record.documents import SCHEMAS
+from tests.conftest import Irctl, Sessions, host_of, write_inventory
+
+
+def test_the_lab_goes_up_and_down_and_says_so(tmp_path: Path) -> None:
+    irctl = Irctl(tmp_path / "home", tmp_path / "home" / "lab" / "inventory")
+    assert irctl("lab", "status").code == 1
+    assert "start it with: irctl lab up" in irctl("lab", "fault", "db-connections").err
+    try:
+        up = irctl("lab", "up", "--json").json
+        assert up["running"] is True
+        assert up["aws"].startswith("http://127.0.0.1:")
+        assert f"was running already: PostgreSQL on 127.0.0.1:{up['postgres']['port']}, AWS on" in irctl("lab", "up").out
+        assert irctl("lab", "status").code == 0
+        made = irctl("lab", "fault", "db-connections", "--json")
+        jsonschema.validate(made.json, json.loads((SCHEMAS / "run-1.json").read_text()))
+        assert (made.json["outcome"], made.json["remediation"]) == ("changed", "db-connections fault")
+        assert "-db-connections-fault-" in made.json["run"]
+        mended = irctl.mend()
+        assert mended.host()["reason"].startswith("12 sessions ended")
+    finally:
+        down = irctl("lab", "down")
+    assert down.out == "The lab stopped and removed\n"
+    assert not (tmp_path / "home" / "lab").exists()
+    assert irctl.mend().code == 2, "the lab's inventory is gone with it"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Aws]:
+    """The lab's AWS alone, with nothing but its own files."""
+    server = Aws(tmp_path / "lab" / "aws")
+    server.prepare()
+    server.start()
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.stop()
+
+
+def reach(server: Aws) -> dict[str, str]:
+    """What the lab's inventory says of it."""
+    host = yaml.safe_load((OURS.root / "inventories" / "lab" / "hosts.yml").read_text())["databases"]["hosts"]["lab"]
+    files = {"credentials_file": str(server.credentials), "config_file": str(server.config)}
+    return {"region": host["aws_region"], "profile": host["aws_profile"], "endpoint": server.url, **files}
+
+
+def pid_of(server: Aws) -> int:
+    return int((server.folder / moto.PID).read_text())
+
+
+def test_the_labs_aws_has_what_drills_need(cloud: Aws) -> None:
+    host = yaml.safe_load((OURS.root / "inventories" / "lab" / "hosts.yml").read_text())["databases"]["hosts"]["lab"]
+    waf, store = (clients.client(service, reach(cloud)) for service in ("wafv2", "s3"))
+    sets = {one["Name"]: one["ARN"] for one in waf.list_ip_sets(Scope="REGIONAL")["IPSets"]}
+    assert set(sets) == {host["edge_wafv2_name_v4"], host["edge_wafv2_name_v6"]}
+    [known] = waf.list_web_acls(Scope="REGIONAL")["WebACLs"]
+    acl = waf.get_web_acl(Name=host["edge_wafv2_web_acl"], Id=known["Id"], Scope="REGIONAL")["WebACL"]
+    [rule] = acl["Rules"]
+    assert (list(rule["Action"]), list(acl["DefaultAction"])) == (["Block"], ["Allow"])
+    assert all(arn in json.dumps(rule["Statement"]) for arn in sets.values())
+    locked = store.get_object_lock_configuration(Bucket=host["archive_evidence_bucket"])
+    assert locked["ObjectLockConfiguration"]["ObjectLockEnabled"] == "Enabled"
+
+
+def test_the_labs_aws_sees_no_key_of_the_callers_and_is_reached_with_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
+    (tmp_path / "mine").write_text("[default]\naws_access_key_id = AKIAREAL\naws_secret_access_key = real\n")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "mine"))
+    server = Aws(tmp_path / "aws")
+    server.prepare()
+    server.start()
+    try:
+        server.wait()
+        seen = psutil.Process(pid_of(server)).environ()
+        assert not [name for name in seen if name.startswith("AWS")]
+        assert "AKIAREAL" not in seen.values()
+        key = clients.identity(reach(server))[0].access_key
+        assert key == clients.client("s3", reach(server))._request_signer._credentials.access_key == "irctl-lab"
+        assert {path.stat().st_mode & 0o777 for path in (server.credentials, server.config)} == {0o600}
+    finally:
+        server.stop()
+
+
+def test_an_inventory_without_an_aws_of_the_labs_own_leads_to_nobody_and_never_to_the_real_one() -> None:
+    host = yaml.safe_load((OURS.root / "inventories" / "lab" / "hosts.yml").read_text())["databases"]["hosts"]["lab"]
+    assert host["aws_endpoint"] == NOBODY
+    assert host["aws_profile"] == "irctl-lab"
+
+
+def test_the_labs_aws_ends_with_its_folder(cloud: Aws, wait_until: Callable[..., Any]) -> None:
+    process = psutil.Process(pid_of(cloud))
+    cloud.folder.rename(cloud.folder.with_name("gone"))
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    cloud.folder.with_name("gone").rename(cloud.folder)
+
+
+def test_a_process_that_has_the_number_of_the_labs_aws_by_now_is_left_alone(cloud: Aws) -> None:
+    theirs, other = pid_of(cloud), subprocess.Popen(["sleep", "60"])
+    try:
+        (cloud.folder / moto.PID).write_text(str(other.pid))
+        assert not cloud.running()
+        cloud.stop()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+        psutil.Process(theirs).kill()
+
+
+def test_an_aws_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit('no module named flask')")
+    monkeypatch.setattr(moto, "__file__", str(broken))
+    server = Aws(tmp_path / "aws")
+    server.prepare()
+    server.start()
+    with pytest.raises(IrctlError, match="the lab's AWS did not start: no module named flask"):
+        server.wait()
+
+
+def test_a_lab_whose_aws_was_killed_says_so_and_gets_a_new_one(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+    irctl = Irctl(tmp_path / "home", tmp_path / "home" / "lab" / "inventory")
+    lab = Lab(tmp_path / "home")
+    try:
+        database = irctl("lab", "up", "--json").json["postgres"]
+        psutil.Process(pid_of(lab.aws)).kill()
+        wait_until(lambda: not lab.aws.running())
+        assert "Its AWS does not run; start it with: irctl lab up" in irctl("lab", "status").out
+        up = irctl("lab", "up", "--json").json
+        assert (up["postgres"], up["aws"]) == (database, lab.aws.url), "PostgreSQL ran on"
+        assert f"aws_endpoint: {up['aws']}\n" in (lab.inventory / "host_vars" / "lab.yml").read_text()
+    finally:
+        irctl("lab", "down")
+
+
+WITHOUT = """
+import sys
+from irctl.cli import app
+from irctl.lab import aws
+aws.NEEDED = ("moto", "a_package_that_is_not_there")
+sys.argv[1:] = {words}
+app.main()
+"""
+
+
+def test_without_moto_the_lab_comes_up_and_says_what_is_lacking_and_block_ip_asks_nobody(tmp_path: Path) -> None:
+    irctl = Irctl(tmp_path / "home", tmp_path / "home" / "lab" / "inventory")
+    try:
+        up = irctl.python(WITHOUT.format(words=["lab", "up"]))
+        assert up.code == 0, up.err
+        assert up.out.splitlines()[1:] == ["The lab has no AWS, for lack of moto; install it with: pip install 'irctl[lab]'"]
+        done = irctl("remediate", "block-ip", "--host", "lab", "--address", "198.51.100.7", "--json", AWS_ACCESS_KEY_ID="AKIAREAL")
+        assert (done.code, done.host()["outcome"]) == (UNREACHABLE, "unreachable")
+        assert f'Could not connect to the endpoint URL: "{NOBODY}/"' in done.host()["reason"]
+    finally:
+        irctl("lab", "down")
+
+
+def test_no_fault_is_made_where_the_inventory_does_not_allow_drills(tmp_path: Path, server: Postgres, sessions: Sessions) -> None:
+    home = tmp_path / "home"
+    hosts = {"lab": host_of(server, irctl_drills="")}
+    irctl = Irctl(home, write_inventory(tmp_path, hosts))
+    before = sessions.ask("SELECT count(*) FROM pg_stat_activity")
+    script = "from irctl.catalog import catalog, config; from irctl.orders import flow; import os\n"
+    script += "s = config.load({}, os.environ)\n"
+    script += "f = catalog.load('db-connections', s.contents, entry_point='fault')\n"
+    script += "d = flow.carry_out(flow.Order(f, ('lab',), {}, entry_point='fault'), s, lambda *a: None)\n"
+    script += "print(d.outcome, d.hosts['lab'].reason)"
+    done = irctl.python(script)
+    assert done.out.startswith("refused The inventory does not mark lab with irctl_drills: allowed")
+    assert sessions.ask("SELECT count(*) FROM pg_stat_activity") == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("db_connections_idle_for", "10", "a duration needs a unit"),
+        ("db_connections_idle_for", "1s", "at least 5s"),
+        ("db_connections_max", "all", "expected a whole number"),
+        ("db_connections_max", 0, "at least 1"),
+        ("db_connections_database", "shop", "a list is needed"),
+        ("postgres_sslmode", "maybe", "one of disable"),
+    ],
+)
+def test_what_an_inventory_says_wrongly_is_named_before_anything_is_run(
+    variable: str, value: object, why: str, tmp_path: Path, server: Postgres
+) -> None:
+    irctl = Irctl(tmp_path / "home", write_inventory(tmp_path, {"lab": host_of(server, **{variable: value})}))
+    done = irctl.mend()
+    assert (done.code, done.json["outcome"]) == (2, "invalid")
+    assert done.err.startswith(f"error: inventory: {variable} of lab: {why}")
+    assert not (tmp_path / "home" / "runs").exists()

@@ -1,0 +1,118 @@
+"""What is in force and where it came from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from irctl.catalog import config
+from irctl.errors import INVALID, Invalid
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yml"
+    path.write_text("inventory: /from/file\nhome: /home/file\ncontent: [/a, /b]\n")
+    return path
+
+
+def test_a_flag_outweighs_a_variable_which_outweighs_the_file_which_outweighs_the_default(written: Path) -> None:
+    environment = {"IRCTL_CONFIG": str(written), "IRCTL_INVENTORY": "/from/variable"}
+    assert config.load({"inventory": "/from/flag"}, environment).inventory == config.Setting("/from/flag", "--inventory")
+    assert config.load({}, environment).inventory == config.Setting("/from/variable", "IRCTL_INVENTORY")
+    assert config.load({}, {"IRCTL_CONFIG": str(written)}).inventory == config.Setting("/from/file", str(written))
+    assert config.load({}, {"IRCTL_HOME": "/h"}).inventory == config.Setting("/h/lab/inventory", "default")
+
+
+def test_the_file_has_an_origin_too(written: Path) -> None:
+    settings = config.load({}, {"IRCTL_CONFIG": str(written)})
+    assert settings.config == config.Setting(str(written), "IRCTL_CONFIG")
+    assert settings.content.value == os.pathsep.join(["/a", "/b"])
+    assert settings.home_path == Path("/home/file")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("inventry: x", "unknown setting inventry; known are inventory, home, content"),
+        ("- x", "not a mapping"),
+        ("a: [", "cannot be read"),
+        ("a: b: c", "cannot be read"),
+        ("!!python/object:os.system x", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(text)
+    with pytest.raises(Invalid, match=why) as caught:
+        config.load({}, {"IRCTL_CONFIG": str(path)})
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == INVALID
+
+
+def test_a_named_file_that_is_missing_is_refused_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="IRCTL_CONFIG: no such file"):
+        config.load({}, {"IRCTL_CONFIG": str(tmp_path / "nosuch")})
+    (tmp_path / "empty").write_text("")
+    assert config.load({}, {"IRCTL_CONFIG": str(tmp_path / "empty")}).home.origin == "default"
+
+
+@pytest.mark.parametrize("text", ["home:\n", "inventory:\n", "content:\n"])
+def test_a_setting_left_blank_does_not_name_a_folder_called_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(text)
+    try:
+        settings = config.load({}, {"IRCTL_CONFIG": str(path)})
+    except Invalid:
+        return
+    assert "None" not in (settings.home.value, settings.inventory.value, settings.content.value)
+
+
+def checked(path: Path) -> Path:
+    return config.load({"inventory": str(path), "home": "/h"}, {}).inventory_path()
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(Invalid) as caught:
+        checked(path)
+    assert str(caught.value).startswith("--inventory: ")
+    assert f"(got '{path}"[:70] in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_inventory_of_ones_own_is_taken_as_file_or_folder(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text("all: {}\n")
+    assert checked(path) == path
+    assert checked(tmp_path) == tmp_path
+
+
+def test_an_inventory_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text("all: {}\n")
+    path.chmod(0o666)
+    assert "writable by everybody" in refused(path)
+
+
+def test_a_folder_with_a_file_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "hosts.yml").write_text("all: {}\n")
+    (tmp_path / "group_vars" / "all.yml").write_text("x: 1\n")
+    (tmp_path / "group_vars" / "all.yml").chmod(0o666)
+    assert "writable by everybody" in refused(tmp_path)
+
+
+def test_an_inventory_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "folder").mkdir()
+    assert "is empty" in refused(tmp_path / "empty")
+    assert "is empty" in refused(tmp_path / "folder")
+    assert "no such file" in refused(tmp_path / "nosuch")
+
+
+def test_where_there_is_no_inventory_at_all_the_lab_is_offered(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="irctl lab up"):
+        config.load({"home": str(tmp_path)}, {}).inventory_path()

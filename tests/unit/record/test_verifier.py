@@ -1,0 +1,343 @@
+"""The verifier: one file that needs nothing of irctl, names each line of a journal, and believes no signature unchecked."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from irctl.record import journal, verifier
+from irctl.record import seal as evidence
+
+INCIDENT = "INC-2026-1121-001"
+SOURCE = Path(verifier.__file__)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Keys of each kind that ssh-keygen makes without hardware."""
+    folder = tmp_path_factory.mktemp("keys")
+    kinds = {"ed25519": [], "ecdsa": ["-b", "256"], "rsa": ["-b", "3072"], "other": []}
+    for name, more in kinds.items():
+        kind = "ed25519" if name == "other" else name
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, *more, "-N", "", "-f", folder / name], check=True)
+    return {name: folder / name for name in kinds}
+
+
+def sign(folder: Path, key: Path, namespace: str = "irctl-evidence") -> None:
+    (folder / "manifest.json.sig").unlink(missing_ok=True)
+    words = ["ssh-keygen", "-Y", "sign", "-q", "-f", key, "-n", namespace, folder / "manifest.json"]
+    subprocess.run(words, check=True)
+
+
+def key_name(key: Path) -> str:
+    return subprocess.run(["ssh-keygen", "-l", "-f", key], capture_output=True, text=True, check=True).stdout.split()[1]
+
+
+def seal(folder: Path, **more: Any) -> dict[str, Any]:
+    files, empty = verifier.contents(folder)
+    last = verifier.lines_of(folder)[-1]
+    about = {"incident": INCIDENT, "previous": None, "signed": None, "timestamp": None, **more}
+    about["journal"] = {"seq": last.seq, "head": last.hash}
+    content = evidence.finished(evidence.document(about, evidence.hashed(folder, files - verifier.APART), empty))
+    (folder / "manifest.json").write_bytes(content)
+    return about
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """A small sealed pack, not signed: a journal of eight lines, and two files."""
+    folder = tmp_path / "pack"
+    for number in range(1, 9):
+        journal.append(folder, {"event": f"e{number}"})
+    (folder / "logs").mkdir()
+    (folder / "logs" / "frontend.log").write_text("a line\n")
+    (folder / "rca.md").write_text("# Root cause\n")
+    seal(folder)
+    return folder
+
+
+def found(folder: Path, allowed: Path | None = None) -> list[str]:
+    report = verifier.check(folder, allowed)
+    return [str(one) for one in report.differences + report.later]
+
+
+def test_a_pack_is_as_it_was_sealed(pack: Path) -> None:
+    assert found(pack) == []
+
+
+# The journal
+
+Lines = list[bytes]
+TAMPERINGS: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
+    "changed": (lambda s: [*s[:2], s[2].replace(b'"e3"', b'"x3"'), *s[3:]], ["changed: line 3"]),
+    "changed first": (lambda s: [s[0].replace(b'"e1"', b'"x1"'), *s[1:]], ["changed: line 1"]),
+    "changed last": (lambda s: [*s[:7], s[7].replace(b'"e8"', b'"x8"')], ["changed: line 8"]),
+    "two changed": (lambda s: [*s[:2], s[2] + b" ", s[3] + b" ", *s[4:]], ["changed: line 3", "changed: line 4"]),
+    "its number changed": (lambda s: [*s[:2], s[2].replace(b'"seq":3', b'"seq":5'), *s[3:]], ["changed: line 3"]),
+    "its number gone": (lambda s: [*s[:2], s[2].replace(b'"seq"', b'"sek"'), *s[3:]], ["changed: line 3"]),
+    "no JSON any more": (lambda s: [*s[:2], b"hello", *s[3:]], ["changed: line 3"]),
+    "emptied": (lambda s: [*s[:2], b"", *s[3:]], ["changed: line 3"]),
+    "a blank in it": (lambda s: [*s[:2], s[2].replace(b",", b", ", 1), *s[3:]], ["changed: line 3"]),
+    "another line end": (lambda s: [*s[:2], s[2] + b"\r", *s[3:]], ["changed: line 3"]),
+    "removed": (lambda s: [*s[:2], *s[3:]], ["missing: line 3"]),
+    "first removed": (lambda s: s[1:], ["missing: line 1"]),
+    "two removed": (lambda s: [*s[:2], *s[4:]], ["missing: line 3", "missing: line 4"]),
+    "last removed": (lambda s: s[:7], ["missing: 1 line is missing at the end"]),
+    "three cut off": (lambda s: s[:5], ["missing: 3 lines are missing at the end"]),
+    "all cut off": (lambda s: [], ["missing: 8 lines are missing at the end"]),
+    "doubled": (lambda s: [*s[:3], s[2], *s[3:]], ["added: line 4"]),
+    "put in": (lambda s: [*s[:3], b'{"seq":4,"prev":"x","event":"y"}', *s[3:]], ["added: line 4"]),
+    "a blank line put in": (lambda s: [*s[:3], b"", *s[3:]], ["added: line 4"]),
+    "put before": (lambda s: [b"{}", *s], ["added: line 1"]),
+    "put after, without the chain": (lambda s: [*s, b"{}"], ["added: line 9"]),
+    "swapped": (lambda s: [*s[:2], s[3], s[2], *s[4:]], ["reordered: line 4 was line 3", "reordered: line 3 was line 4"]),
+    "ends swapped": (lambda s: [s[7], *s[1:7], s[0]], ["reordered: line 8 was line 1", "reordered: line 1 was line 8"]),
+    "removed and changed": (lambda s: [s[0], s[2], s[3].replace(b'"e4"', b'"x4"'), *s[4:]], ["changed: line 4", "missing: line 2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", TAMPERINGS)
+def test_each_line_of_the_journal_that_is_not_as_it_was_is_named(pack: Path, how: str) -> None:
+    tamper, named = TAMPERINGS[how]
+    path = pack / "journal.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in tamper(path.read_bytes().split(b"\n")[:-1])))
+    assert found(pack) == [one.replace(": ", ": journal.jsonl: ", 1) for one in named]
+
+
+def test_lines_that_came_after_the_seal_are_named_apart(pack: Path) -> None:
+    journal.append(pack, {"event": "e9"})
+    report = verifier.check(pack)
+    assert report.differences == []
+    assert [str(one) for one in report.later] == ["added: journal.jsonl: line 9 is later than the seal"]
+
+
+def test_a_last_line_without_its_end_is_named(pack: Path) -> None:
+    path = pack / "journal.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert found(pack) == ["missing: journal.jsonl: 1 line is missing at the end", "changed: journal.jsonl: line 8 has no end"]
+    path.write_bytes(path.read_bytes() + b'\n{"seq":9')
+    assert found(pack) == ["changed: journal.jsonl: line 9 has no end"]
+
+
+@pytest.mark.parametrize("what", ["removed", "a link", "a pipe", "a folder"])
+def test_a_journal_that_is_no_file_is_named(pack: Path, what: str) -> None:
+    path = pack / "journal.jsonl"
+    shutil.move(path, pack.parent / "journal.jsonl")
+    if what == "a link":
+        path.symlink_to(pack.parent / "journal.jsonl")
+    elif what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a folder":
+        path.mkdir()
+    assert "journal.jsonl" in " ".join(found(pack))
+
+
+# Signatures
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_a_signature_is_checked_with_and_without_knowing_the_signer(pack: Path, keys: dict[str, Path], kind: str) -> None:
+    seal(pack, signed=key_name(keys[kind]))
+    sign(pack, keys[kind])
+    report = verifier.check(pack)
+    assert report.differences == []
+    assert report.signer == f"{key_name(keys[kind])} (signer not known here)"
+    allowed = pack.parent / "allowed"
+    allowed.write_text(f"ana@example.com {' '.join((keys[kind].with_suffix('.pub')).read_text().split()[:2])} roles=security\n")
+    report = verifier.check(pack, allowed)
+    assert report.differences == []
+    assert report.signer == f"ana@example.com with {key_name(keys[kind])}"
+
+
+def test_a_signer_whom_the_file_does_not_name_is_nobody(pack: Path, keys: dict[str, Path]) -> None:
+    seal(pack, signed=key_name(keys["ed25519"]))
+    sign(pack, keys["ed25519"])
+    allowed = pack.parent / "allowed"
+    allowed.write_text(f"ana@example.com {keys['other'].with_suffix('.pub').read_text()}")
+    assert found(pack, allowed) == ["changed: manifest.json.sig"]
+    key = keys["ed25519"].with_suffix(".pub").read_text()
+    allowed.write_text(f'ana@example.com namespaces="irctl-approval" {key}')
+    assert found(pack, allowed) == ["changed: manifest.json.sig"]
+
+
+def test_a_promised_signature_that_is_not_there_is_missing(pack: Path, keys: dict[str, Path]) -> None:
+    seal(pack, signed=key_name(keys["ed25519"]))
+    assert found(pack) == ["missing: manifest.json.sig"]
+
+
+def test_a_signature_that_was_not_promised_is_added(pack: Path, keys: dict[str, Path]) -> None:
+    sign(pack, keys["ed25519"])
+    assert found(pack) == ["added: manifest.json.sig"]
+
+
+WRONG: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda armour: b"",
+    "no armour": lambda armour: b"hello\n",
+    "a line end more": lambda armour: armour + b"\n",
+    "a blank in it": lambda armour: armour.replace(b"\n", b" \n", 1),
+    "other line ends": lambda armour: armour.replace(b"\n", b"\r\n"),
+    "other lines": lambda armour: armour.replace(b"\n", b"", 2).replace(b"SIGNATURE-----", b"SIGNATURE-----\n", 1),
+    "something before": lambda armour: b"x\n" + armour,
+    "twice": lambda armour: armour * 2,
+    "large": lambda armour: armour * 2000,
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_a_signature_that_is_not_byte_for_byte_as_openssh_writes_it_is_changed(pack: Path, keys: dict[str, Path], how: str) -> None:
+    seal(pack, signed=key_name(keys["ed25519"]))
+    sign(pack, keys["ed25519"])
+    path = pack / "manifest.json.sig"
+    path.write_bytes(WRONG[how](path.read_bytes()))
+    assert found(pack) == ["changed: manifest.json.sig"]
+
+
+@pytest.mark.parametrize(("key", "namespace"), [("other", "irctl-evidence"), ("ed25519", "irctl-approval")])
+def test_a_signature_by_another_key_or_for_another_purpose_is_changed(
+    pack: Path, keys: dict[str, Path], key: str, namespace: str
+) -> None:
+    seal(pack, signed=key_name(keys["ed25519"]))
+    sign(pack, keys[key], namespace)
+    assert found(pack) == ["changed: manifest.json.sig"]
+
+
+def test_without_ssh_keygen_a_signature_is_unchecked_and_the_rest_is_told(
+    pack: Path, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal(pack, signed=key_name(keys["ed25519"]))
+    sign(pack, keys["ed25519"])
+    (pack / "rca.md").write_text("x")
+    monkeypatch.setenv("PATH", str(pack.parent))
+    unchecked = "unchecked: manifest.json.sig: ssh-keygen cannot be run: No such file or directory"
+    assert found(pack) == ["changed: rca.md", unchecked]
+
+
+# Timestamps
+
+
+def test_a_timestamp_is_part_of_what_is_sealed(pack: Path) -> None:
+    token = pack / "manifest.json.tsr"
+    about = {**verifier.manifest(pack)[0], "timestamp": None}
+    of = verifier.stamped_of(about)
+    content = b"token of " + bytes.fromhex(of)
+    stamp = {**verifier.digests(pack, ["rca.md"])["rca.md"], "of": of}  # type: ignore[dict-item]
+    token.write_bytes(content)
+    stamp |= evidence.hashed(pack, ["manifest.json.tsr"])["manifest.json.tsr"]
+    about = {key: value for key, value in about.items() if key != "digest"}
+    (pack / "manifest.json").write_bytes(evidence.finished({**about, "timestamp": stamp}))
+    assert found(pack) == []
+    token.write_bytes(content + b"x")
+    assert found(pack) == ["changed: manifest.json.tsr"]
+    token.unlink()
+    assert found(pack) == ["missing: manifest.json.tsr"]
+    (pack / "manifest.json").write_bytes(evidence.finished({**about, "timestamp": {**stamp, "of": "0" * 64}}))
+    token.write_bytes(content)
+    assert found(pack) == ["changed: manifest.json.tsr"]
+    seal(pack)
+    assert found(pack) == ["added: manifest.json.tsr"]
+
+
+# The file as a program
+
+
+def standalone(folder: Path, *words: str, script: Path = SOURCE) -> subprocess.CompletedProcess[str]:
+    """Run it with the system's own Python, where nothing of irctl can be imported."""
+    python = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
+    assert subprocess.run([python, "-I", "-c", "import irctl"], capture_output=True, cwd="/").returncode
+    return subprocess.run([python, "-I", script, folder, *words], capture_output=True, text=True, cwd="/")
+
+
+def test_it_runs_alone(pack: Path) -> None:
+    done = standalone(pack)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{INCIDENT} is as it was sealed at " in done.stdout
+    assert "2 files and 8 lines of its journal match\n  NOT signed\n  UNANCHORED: " in done.stdout
+    (pack / "rca.md").write_text("x")
+    done = standalone(pack)
+    assert (done.returncode, done.stderr) == (8, "")
+    assert done.stdout.startswith("changed  rca.md\n")
+    assert done.stdout.endswith(": 1 difference\n")
+
+
+@pytest.mark.parametrize("what", ["no folder", "no manifest", "a manifest that is none", "a manifest that is a pipe"])
+def test_what_is_not_sealed_is_one_line_and_exit_8(pack: Path, what: str) -> None:
+    path = pack / "manifest.json"
+    path.unlink()
+    if what == "no folder":
+        pack = pack / "x\n\x1b[2J"
+    elif what == "a manifest that is none":
+        path.write_text("[" * 100_000)
+    elif what == "a manifest that is a pipe":
+        os.mkfifo(path)
+    done = standalone(pack)
+    assert (done.returncode, done.stdout) == (8, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr[:-1].isprintable()
+
+
+def test_nothing_that_lies_in_the_folder_is_run(pack: Path) -> None:
+    """Python would look for modules beside the script first."""
+    shutil.copy(SOURCE, pack / "verify.py")
+    for name in ("json", "argparse", "hashlib", "subprocess", "base64", "dataclasses"):
+        (pack / f"{name}.py").write_text(f"open({str(pack / 'run')!r}, 'w')")
+    seal(pack)
+    done = subprocess.run([sys.executable, pack / "verify.py", pack], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (pack / "run").exists()
+
+
+NAMES = [b"\xff\xfe", "größe".encode(), b"a\nb", "\x9b2J".encode(), b"\x1b[2J", b"-rf", b" "]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["file", "folder", "pipe", "link"])
+def test_what_was_added_is_named_whatever_it_is_and_is_called(pack: Path, name: bytes, kind: str) -> None:
+    path = Path(os.fsdecode(os.fsencode(pack) + b"/" + name))
+    {"file": path.touch, "folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("/")}[kind]()
+    done = standalone(pack)
+    assert (done.returncode, done.stderr) == (8, "")
+    assert done.stdout.startswith("added    ")
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_folders_deeper_than_a_path_can_be_long_are_named(pack: Path) -> None:
+    before = os.getcwd()
+    os.chdir(pack)
+    try:
+        for _ in range(30):
+            os.mkdir("d" * 200)
+            os.chdir("d" * 200)
+    finally:
+        os.chdir(before)
+    assert [one[:9] for one in found(pack)] == ["added: dd"]
+    shutil.rmtree(pack)
+
+
+def test_it_is_written_in_the_python_of_2020_and_imports_the_standard_library_only() -> None:
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 9))
+    names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_the_fields_of_a_signature_must_end_where_it_ends() -> None:
+    begin, end = b"-----BEGIN SSH SIGNATURE-----\n", b"\n-----END SSH SIGNATURE-----\n"
+    field = [b"key", b"irctl-evidence", b"", b"sha512", b"signature"]
+    blob = b"SSHSIG\0\0\0\1" + b"".join(len(one).to_bytes(4, "big") + one for one in field)
+    for bad in (blob[:-1], blob + b"x", blob + b"\0\0\0\0", blob.replace(b"sha512", b"sha999"), blob[1:], b"", b"SSHSIG"):
+        assert verifier.key_of(begin + base64.b64encode(bad) + end) == ""
+    text = base64.b64encode(blob)
+    wrapped = b"\n".join(text[at : at + 70] for at in range(0, len(text), 70))
+    assert verifier.key_of(begin + wrapped + end).startswith("SHA256:")
+    assert json.loads(verifier.canonical({"a": 1})) == {"a": 1}
