@@ -32,18 +32,18 @@ def allowed_for(settings: Settings, needed: list[str]) -> int:
         raise Invalid(f"break_glass: {error} (from {settings.break_glass.origin})") from None
 
 
-def leave(settings: Settings, needed: list[str], reason: str) -> dict[str, Any]:
+def permission(settings: Settings, needed: list[str], reason: str) -> dict[str, Any]:
     """Why a run may go ahead without its approvals, as its record keeps it. Raises Invalid or Refused."""
     until = datetime.now(UTC) + timedelta(seconds=allowed_for(settings, needed))
     by = statements.known(statements.allowed(settings), statements.principal(settings))  # else nobody is surely somebody else
     return {"needed": needed, "break_glass": reason, "by": by.principal, "countersign_by": until.strftime(request.TIME)}
 
 
-def mark(home: Path, leave: Mapping[str, Any], run: str, incident: str, about: Mapping[str, Any]) -> None:
+def mark(home: Path, permission: Mapping[str, Any], run: str, incident: str, about: Mapping[str, Any]) -> None:
     """Write down, before the run, that it must be countersigned. Raises EvidenceError."""
-    documents.put(_marker(home, run), {**leave, "run": run})
-    entry = {"event": "break-glass", "by": leave["by"], "reason": leave["break_glass"], "run": run, **about}
-    _note(home, incident, {**entry, "needed": leave["needed"], "countersign_by": leave["countersign_by"]})
+    documents.put(_marker(home, run), {**permission, "run": run})
+    entry = {"event": "break-glass", "by": permission["by"], "reason": permission["break_glass"], "run": run, **about}
+    _note(home, incident, {**entry, "needed": permission["needed"], "countersign_by": permission["countersign_by"]})
 
 
 def _note(home: Path, incident: str, entry: Mapping[str, Any]) -> None:

@@ -13,8 +13,9 @@ from typing import IO, Any
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import errors
-from irctl.approvals import gate as approval
-from irctl.approvals import plan
+from irctl.approvals import gate, plan
+from irctl.approvals.comparison import PlannedRun
+from irctl.approvals.gate import NOTHING_SHOWN, ApprovalInput, Permission
 from irctl.catalog import parameters
 from irctl.catalog.catalog import Remediation, nearest
 from irctl.catalog.config import Settings
@@ -45,8 +46,8 @@ class Order:
     lease: int = 0  # seconds after which the change must end by itself; 0 for a change that stays
     reverts: str = ""  # the run that this one undoes
     urgent: bool = False  # the end of a lease: no stop and no full disk keeps it from being tried
-    brought: approval.Brought = approval.NOTHING  # what the caller shows for approval
-    drill: bool = False  # only on hosts that are marked for drills; that mark is its leave
+    approval_input: ApprovalInput = NOTHING_SHOWN
+    drill: bool = False  # only on hosts that are marked for drills; that mark is its permission
     begin: Callable[[Mapping[str, Any]], str] | None = None  # opens the incident, once its hosts and their settings are known
 
     @property
@@ -75,7 +76,7 @@ def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]
     """Carry out an order. `show` is told ('hosts', names), ('step', Step) and ('said', text). Raises IrctlError."""
     run = _Run(order, settings, show)
     inventory = settings.inventory_path()
-    _require_leave(order, settings.home_path)
+    _require_possible(order, settings.home_path)
     locks.require_free(settings.home_path, order.found.about["service"], order.names)
     try:
         with signals.held():
@@ -84,7 +85,7 @@ def carry_out(order: Order, settings: Settings, show: Callable[[str, Any], None]
         run.free()
 
 
-def _require_leave(order: Order, home: Path) -> None:
+def _require_possible(order: Order, home: Path) -> None:
     """Raises IrctlError where this home allows no such run now: stopped, full, no such incident, nothing that ends a lease."""
     if order.incident:
         from irctl.incidents import incidents
@@ -107,7 +108,7 @@ class _Run:
         self.folder = runs.Folder(settings.home_path, runs.new_id(_title(order).replace(" ", "-")))
         self.account = results.Account(self._step)
         self.outcome = Outcome("indeterminate", errors.INDETERMINATE, run=self.folder.run, folder=str(self.folder.path))
-        self.approval: approval.Leave = {}
+        self.approval: Permission = {}
         self._since = time.monotonic()
         self._held: list[int] = []
         self._steps: IO[str] | None = None
@@ -148,12 +149,12 @@ class _Run:
         if self.order.begin:
             self.order = replace(self.order, incident=self.order.begin(self.outcome.plan["hosts"]))
         self.outcome.started = journal.utc()
-        wish = self._wish()
+        planned = self._planned()
         if self.order.changes and self.order.entry_point == "main" and not self.order.drill:
-            self.approval = approval.require(self.settings, self.order.found, wish, self.order.brought)
+            self.approval = gate.require(self.settings, self.order.found, planned, self.order.approval_input)
         self._arm(list(hosts))
         try:
-            approval.use(self.settings, self.approval, self.folder.run, wish)
+            gate.use(self.settings, self.approval, self.folder.run, planned)
             self._note("run-started", hosts=sorted(hosts))
             self._held.append(runs.begin(self.folder, self._document(self.outcome.plan["hosts"])))
         except IrctlError as error:
@@ -165,9 +166,9 @@ class _Run:
         with suppress(OSError):
             self.show("hosts", list(hosts))
 
-    def _wish(self) -> approval.Wish:
+    def _planned(self) -> PlannedRun:
         order, done = self.order, self.outcome
-        return approval.Wish(done.plan, done.plan_hash, order.names, order.incident, order.lease)
+        return PlannedRun(done.plan, done.plan_hash, order.names, order.incident, order.lease)
 
     def _arm(self, hosts: list[str]) -> None:
         """What ends the change is written down before it is made. Raises IrctlError."""

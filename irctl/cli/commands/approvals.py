@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from irctl.approvals import break_glass, gate, kept, request
+from irctl.approvals import break_glass, kept, request, status
 from irctl.cli import options, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
 from irctl.cli.commands.approve import as_planned, role_option, show
@@ -16,7 +16,7 @@ from irctl.cli.commands.stop import reason as a_reason
 from irctl.record import runs
 
 if TYPE_CHECKING:
-    from irctl.approvals.gate import Standing
+    from irctl.approvals.status import RequestStatus
 
 COLOURS = {"ready": "green", "waiting": "yellow", "refused": "red", "damaged": "red"}
 
@@ -40,7 +40,7 @@ def command(ctx: click.Context, every: bool) -> None:
         return
     settings = settings_of(ctx)
     remind(settings.home_path)
-    found = [one for one in gate.standings(settings) if every or one.state not in ("expired", "spent")]
+    found = [one for one in status.statuses(settings) if every or one.state not in ("expired", "spent")]
     if wants_json(ctx):
         render.as_object({"schema": "irctl/requests/1", "requests": [_object(one) for one in found]})
     elif not found:
@@ -49,8 +49,8 @@ def command(ctx: click.Context, every: bool) -> None:
         render.table(_row(one) for one in found)
 
 
-def _object(one: Standing) -> dict[str, Any]:
-    about = {"id": one.id, "state": one.state, "why": one.why, "approved": dict(one.approved or {})}
+def _object(one: RequestStatus) -> dict[str, Any]:
+    about = {"id": one.id, "state": one.state, "why": one.reason, "approved": dict(one.approved or {})}
     if one.request is None:
         return about
     names = ("title", "needs", "incident", "requester", "reason", "lease", "created", "expires", "plan_hash")
@@ -59,13 +59,13 @@ def _object(one: Standing) -> dict[str, Any]:
     return about | plan | {name: one.request.document[name] for name in names} | {"waits_for": left}
 
 
-def _row(one: Standing) -> list[str]:
+def _row(one: RequestStatus) -> list[str]:
     state = click.style(one.state, fg=COLOURS.get(one.state))
     if one.request is None:
-        return [one.id[:12], state, "", "", one.why]
+        return [one.id[:12], state, "", "", one.reason]
     about = _object(one)
     by = [f"{role}: {who}" for role, who in about["approved"].items()] + [f"{role}: ..." for role in about["waits_for"]]
-    said = one.why or f"{', '.join(by)}; until {about['expires']}"
+    said = one.reason or f"{', '.join(by)}; until {about['expires']}"
     return [one.id[:12], state, about["remediation"], ", ".join(about["hosts"][:5]), said]
 
 
@@ -77,7 +77,7 @@ def show_one(ctx: click.Context, plan: str) -> None:
     settings = settings_of(ctx)
     remind(settings.home_path)
     wanted = request.find(settings.home_path, plan)
-    one = gate.standing(settings, wanted, kept.ledger(settings.home_path))
+    one = status.status(settings, wanted, kept.ledger(settings.home_path))
     if wants_json(ctx):
         render.as_object({"schema": "irctl/requests/1", "requests": [_object(one)]})
         return

@@ -122,7 +122,7 @@ def _relax(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 def _ordered(ctx: click.Context, found: Remediation, given: dict[str, Any]) -> Order:
     """The order as it was typed, or as the plan has it, with what the caller shows for its approval. Raises IrctlError."""
-    from irctl.approvals.gate import Brought
+    from irctl.approvals.gate import ApprovalInput
     from irctl.record import documents
 
     glass = given.get("break_glass") or ""
@@ -132,12 +132,12 @@ def _ordered(ctx: click.Context, found: Remediation, given: dict[str, Any]) -> O
         if given["approval"]:
             raise Invalid("--approval: it is of a plan; name that too, with --plan")
         order = order_of(ctx, found, given, check=given["check"])
-        return replace(order, brought=Brought(break_glass=glass))
+        return replace(order, approval_input=ApprovalInput(break_glass=glass))
     wanted = _wanted(ctx, found, given)
     records = tuple(documents.read(Path(name), "approval-1") for name in given["approval"])
     of_plan = {"hosts": wanted.document["names"], "incident": wanted.incident, "lease": wanted.document["lease"]}
     order = order_of(ctx, found, given | of_plan, check=given["check"])
-    return replace(order, given=_parameters(found, wanted), brought=Brought(wanted, records))
+    return replace(order, given=_parameters(found, wanted), approval_input=ApprovalInput(wanted, records))
 
 
 def _wanted(ctx: click.Context, found: Remediation, given: dict[str, Any]) -> Request:
@@ -190,11 +190,11 @@ def _warn(ctx: click.Context, order: Order) -> None:
     """Say loudly that the approvals are done without. Raises Invalid or Refused where that is not allowed."""
     from irctl.approvals import break_glass, kept
 
-    if order.brought.break_glass:
+    if order.approval_input.break_glass:
         settings, needed = settings_of(ctx), kept.roles_of(order.found)
         break_glass.allowed_for(settings, needed)
         said = f"BREAKING THE GLASS: {order.found.name} without the approval of {' and '.join(needed)}, by {settings.operator}: "
-        said += f"{order.brought.break_glass}. Somebody else must countersign it within {settings.break_glass.value}"
+        said += f"{order.approval_input.break_glass}. Somebody else must countersign it within {settings.break_glass.value}"
         click.echo(click.style(f"warning: {said}", fg="red", bold=True), err=True)
 
 

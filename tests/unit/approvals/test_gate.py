@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from irctl.approvals import break_glass, gate, kept, plan, request, statements
-from irctl.approvals.gate import Wish
+from irctl.approvals import break_glass, comparison, kept, plan, request, statements
+from irctl.approvals.comparison import PlannedRun
 from irctl.approvals.request import Request
 from irctl.catalog import config
 from irctl.errors import Invalid, IrctlError, Refused
@@ -53,9 +53,9 @@ def requested(**more: Any) -> Request:
     return Request({**document, **times, "requester": "ana@example.com", **more})
 
 
-def wished(**more: Any) -> Wish:
+def planned(**more: Any) -> PlannedRun:
     whole = {**PLAN, **more.pop("plan", {})}
-    return Wish(whole, plan.hash_of(whole), ("a",), **{"incident": "", "lease": 0, **more})
+    return PlannedRun(whole, plan.hash_of(whole), ("a",), **{"incident": "", "lease": 0, **more})
 
 
 def test_a_document_is_read_as_it_was_put(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("how", DIFFERENCES)
 def test_what_differs_from_the_plan_is_named(how: str) -> None:
     change, why = DIFFERENCES[how]
-    assert why in gate._difference(requested(), wished(**change))
-    assert gate._difference(requested(), wished()) == ""
+    assert why in comparison.difference(requested(), planned(**change))
+    assert comparison.difference(requested(), planned()) == ""
 
 
 @pytest.mark.parametrize("approvals", ["security", ["Security"], ["a", "a"], [1], {"a": 1}, [None], ["../x"]])
@@ -209,16 +209,16 @@ def test_what_is_no_plan_is_said_in_one_line(tmp_path: Path, what: str) -> None:
 
 def test_the_glass_needs_a_configuration_that_allows_it(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="the configuration does not allow it"):
-        break_glass.leave(settings(tmp_path), ["security"], "a good reason")
+        break_glass.permission(settings(tmp_path), ["security"], "a good reason")
     with pytest.raises(Invalid, match="break_glass: "):
-        break_glass.leave(settings(tmp_path, break_glass="soon"), ["security"], "a good reason")
+        break_glass.permission(settings(tmp_path, break_glass="soon"), ["security"], "a good reason")
     with pytest.raises(Invalid, match="no approval is needed"):
-        break_glass.leave(settings(tmp_path, break_glass="1h"), [], "a good reason")
+        break_glass.permission(settings(tmp_path, break_glass="1h"), [], "a good reason")
     with pytest.raises(Refused, match="'ben' is nobody whom"):
-        break_glass.leave(settings(tmp_path, break_glass="1h", principal="ben"), ["security"], "a good reason")
-    leave = break_glass.leave(settings(tmp_path, break_glass="1h"), ["security"], "a good reason")
-    assert (leave["by"], leave["break_glass"], leave["needed"]) == ("ana@example.com", "a good reason", ["security"])
-    assert leave["countersign_by"] > journal.utc()
+        break_glass.permission(settings(tmp_path, break_glass="1h", principal="ben"), ["security"], "a good reason")
+    permission = break_glass.permission(settings(tmp_path, break_glass="1h"), ["security"], "a good reason")
+    assert (permission["by"], permission["break_glass"], permission["needed"]) == ("ana@example.com", "a good reason", ["security"])
+    assert permission["countersign_by"] > journal.utc()
 
 
 RUN = "20261121T022311Z-freeze-7f3a01"
@@ -227,8 +227,8 @@ RUN = "20261121T022311Z-freeze-7f3a01"
 def test_a_broken_glass_is_told_even_where_its_marker_cannot_be_read(tmp_path: Path) -> None:
     assert list(break_glass.reminders(tmp_path)) == []
     (tmp_path / "runs" / RUN).mkdir(parents=True)
-    leave = break_glass.leave(settings(tmp_path, break_glass="1h"), ["security"], "a good reason")
-    break_glass.mark(tmp_path, leave, RUN, "", {"remediation": "freeze"})
+    permission = break_glass.permission(settings(tmp_path, break_glass="1h"), ["security"], "a good reason")
+    break_glass.mark(tmp_path, permission, RUN, "", {"remediation": "freeze"})
     assert list(break_glass.reminders(tmp_path)) == [], "the run has not begun"
     (tmp_path / "runs" / RUN / "run.json").write_text("{}")
     [said] = break_glass.reminders(tmp_path)
