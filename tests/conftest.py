@@ -20,6 +20,7 @@ import yaml
 from irctl.lab.postgres import Postgres
 from tests.schemas import require_valid
 
+pytest_plugins = ["tests.schedule", "tests.timings"]
 ROOT = Path(__file__).resolve().parent.parent
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted, which needs root")
 OLD = 5.3  # seconds; a little over the shortest --idle-for

@@ -101,9 +101,9 @@ def test_overlap_is_what_the_standard_library_says_of_every_pair() -> None:
 def test_ten_thousand_are_held_against_ten_thousand_in_well_under_a_second() -> None:
     many = [ipaddress.ip_network((0x5B000000 + number * 256, 32)) for number in range(10_000)]
     others = {ipaddress.ip_network((0x6B000000 + number * 256, 24)): "x" for number in range(10_000)}
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert networks.overlaps(many, others) == {}
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_networks_are_shown_as_a_person_writes_them_and_a_few_stand_for_many() -> None:
