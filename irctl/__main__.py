@@ -19,7 +19,7 @@ def main() -> NoReturn:
 
         app.main()
     except signals.Stopped as stopped:
-        sys.exit(output.say(str(stopped), "indeterminate", INDETERMINATE, sys.argv[1:]))
+        sys.exit(output.tell(str(stopped), "indeterminate", INDETERMINATE, sys.argv[1:]))
 
 
 if __name__ == "__main__":

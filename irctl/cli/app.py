@@ -1,4 +1,4 @@
-"""The `irctl` command: verbs found lazily, every error as one line or one JSON object, and its exit code."""
+"""The `irctl` command: imports only the verb that is asked for; says each error in one line or one JSON object."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _carry_out(given)
         signals.ignore()
     except signals.Stopped as stopped:
-        code = _say(str(stopped), "indeterminate", INDETERMINATE, given)
+        code = _tell(str(stopped), "indeterminate", INDETERMINATE, given)
         signals.ignore()
     sys.exit(output.settle(code))
 
@@ -98,26 +98,26 @@ def _carry_out(given: list[str]) -> int:
     try:
         code = cli.main(given, prog_name="irctl", standalone_mode=False)
     except IrctlError as error:
-        code = _say(str(error), error.outcome, error.exit_code, given)
+        code = _tell(str(error), error.outcome, error.exit_code, given)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         code = INVALID
     except click.ClickException as error:
-        code = _say(worded(error), "invalid", INVALID, given)
+        code = _tell(message_of(error), "invalid", INVALID, given)
     except click.Abort:
-        code = _say("stopped before or after a run, not within one; `irctl runs` shows what there was", "failed", FAILED, given)
+        code = _tell("stopped before or after a run, not within one; `irctl runs` shows what there was", "failed", FAILED, given)
     except Exception as error:
         if any(word.startswith("-v") or word == "--verbose" for word in given):
             raise
-        what = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
-        code = _say(what, "failed", FAILED, given)
+        fault = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
+        code = _tell(fault, "failed", FAILED, given)
     return code if isinstance(code, int) else 0
 
 
-def worded(error: click.ClickException) -> str:
-    """Click's complaint as `--option: why (got '...')`."""
+def message_of(error: click.ClickException) -> str:
+    """What click refuses, as `--option: why (got '...')`."""
     from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-    from irctl.cli.options import flag_of
+    from irctl.cli.option_types import flag_of
 
     if isinstance(error, click.NoSuchOption):
         near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
@@ -127,17 +127,17 @@ def worded(error: click.ClickException) -> str:
         return f"{flag_of(error.param)}: it must be given{example}"
     if isinstance(error, click.BadParameter):
         return f"{flag_of(error.param)}: {printable(_shortened(' '.join(error.message.split())), 300)}"
-    said = printable(" ".join(error.format_message().split()), 200)
-    return said if said.startswith("-") else f"command: {said}"
+    message = printable(" ".join(error.format_message().split()), 200)
+    return message if message.startswith("-") else f"command: {message}"
 
 
 def _shortened(message: str) -> str:
     """Click's `'value' is not ...` with no more than 80 characters of the value, so that the reason is not cut off."""
-    found = re.fullmatch(r"(['\"])(.*)(\1 is not .*)", message, re.DOTALL)
-    return f"{found[1]}{found[2][:79]}…{found[3]}" if found and len(found[2]) > 80 else message
+    match = re.fullmatch(r"(['\"])(.*)(\1 is not .*)", message, re.DOTALL)
+    return f"{match[1]}{match[2][:79]}…{match[3]}" if match and len(match[2]) > 80 else message
 
 
-def _say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
+def _tell(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
     from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-    return output.say(printable(message, 2000), outcome, code, given)
+    return output.tell(printable(message, 2000), outcome, code, given)

@@ -1,4 +1,4 @@
-"""What all verbs share: the global options, the settings in force, the kinds of command."""
+"""What all commands share: the global options, the settings in force, and the classes of commands and groups."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def root_of(ctx: click.Context) -> dict[str, Any]:
     root = ctx.find_root()
     if not isinstance(root.obj, dict):
         root.obj = {}
-    found: dict[str, Any] = root.obj
-    return found
+    given: dict[str, Any] = root.obj
+    return given
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -69,7 +69,7 @@ def wants_json(ctx: click.Context) -> bool:
 
 
 def remind(home: Path) -> None:
-    """Say on standard error what earlier commands left behind and nobody has looked after yet."""
+    """Warn on standard error of what earlier commands left behind and somebody has to look after."""
     from irctl.cli import reminders
 
     for sentence in reminders.reminders(home):

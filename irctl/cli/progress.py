@@ -19,7 +19,7 @@ FEW = 10  # hosts that get a line each; above it a phase gets one line for all
 
 
 class Lines:
-    """Turns steps into lines. `write` prints one, `under_way` shows what is going on now."""
+    """Turns the steps of a run into lines. `write` prints one, `under_way` shows the phase that is going on now."""
 
     def __init__(self, order: Order, write: Callable[[str], None], under_way: Callable[[str], None]) -> None:
         self._order, self._write, self._under_way = order, write, under_way
@@ -27,16 +27,16 @@ class Lines:
         self._since: dict[str, float] = {}
         self._ended: Counter[str] = Counter()
 
-    def __call__(self, what: str, about: Any) -> None:
-        """Take one notice of the flow: ('hosts', names), ('said', text) or ('step', Step); or of a drill: ('drill', Step)."""
-        if what == "hosts":
-            self._header(about)
-        elif what == "said":
-            self._write(f"warning: {about}")
-        elif what == "drill":
-            self._write(_line(about.phase, about.seconds, about.said, about.status))
-        elif isinstance(about, Step):
-            self._step(about)
+    def __call__(self, kind: str, value: Any) -> None:
+        """Take one notice of a run: ('hosts', names), ('said', text) or ('step', Step); or of a drill: ('drill', Step)."""
+        if kind == "hosts":
+            self._header(value)
+        elif kind == "said":
+            self._write(f"warning: {value}")
+        elif kind == "drill":
+            self._write(_line(value.phase, value.seconds, value.said, value.status))
+        elif isinstance(value, Step):
+            self._step(value)
 
     def _header(self, hosts: list[str]) -> None:
         order, self._hosts = self._order, len(hosts)
@@ -61,17 +61,17 @@ class Lines:
             self._write(_line(step.phase, time.monotonic() - self._since[step.phase], f"{self._hosts} hosts", "ok"))
 
 
-def _line(phase: str, seconds: float, said: str, status: str) -> str:
-    said = "ok" if said == "All assertions passed" else said.replace(": All assertions passed", ": ok")
+def _line(phase: str, seconds: float, message: str, status: str) -> str:
+    message = "ok" if message == "All assertions passed" else message.replace(": All assertions passed", ": ok")
     colour = {"failed": "red", "unreachable": "red"}.get(status)
-    return f"  {click.style(f'{phase:<8}', fg=colour)} {seconds:5.1f} s  {said}"
+    return f"  {click.style(f'{phase:<8}', fg=colour)} {seconds:5.1f} s  {message}"
 
 
 @contextmanager
 def progress(order: Order, *, quiet: bool) -> Iterator[Callable[[str, Any], None]]:
-    """Yield what the flow tells its notices to; quiet shows only what is said aloud."""
+    """Yield what takes the notices of a run and shows them; with quiet only its warnings."""
     if quiet:
-        yield render.quiet
+        yield render.notices_only
     elif not sys.stderr.isatty():
         yield Lines(order, lambda line: click.echo(line, err=True), lambda text: None)
     else:

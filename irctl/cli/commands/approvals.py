@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from irctl.approvals import break_glass, kept, request, status
-from irctl.cli import options, render
+from irctl.approvals import break_glass, kept, status
+from irctl.approvals import request as requests
+from irctl.cli import completions, render
+from irctl.cli.approval_requests import requested_remediation
 from irctl.cli.base import Group, remind, settings_of, wants_json
-from irctl.cli.commands.approve import as_planned, role_option, show
-from irctl.cli.commands.remediate import complete_request
-from irctl.cli.commands.runs import complete_run
-from irctl.cli.commands.stop import reason as a_reason
+from irctl.cli.option_types import Value
+from irctl.cli.option_types import reason as checked_reason
+from irctl.cli.order_options import role_option
+from irctl.cli.views import request as view
 from irctl.record import runs
 
 if TYPE_CHECKING:
@@ -40,72 +42,74 @@ def command(ctx: click.Context, every: bool) -> None:
         return
     settings = settings_of(ctx)
     remind(settings.home_path)
-    found = [one for one in status.statuses(settings) if every or one.state not in ("expired", "spent")]
+    shown = [one for one in status.statuses(settings) if every or one.state not in ("expired", "spent")]
     if wants_json(ctx):
-        render.as_object({"schema": "irctl/requests/1", "requests": [_object(one) for one in found]})
-    elif not found:
+        render.as_object({"schema": "irctl/requests/1", "requests": [_object(one) for one in shown]})
+    elif not shown:
         click.echo("nothing waits for approval")
     else:
-        render.table(_row(one) for one in found)
+        render.table(map(_row, shown))
 
 
-def _object(one: RequestStatus) -> dict[str, Any]:
-    about = {"id": one.id, "state": one.state, "why": one.reason, "approved": dict(one.approved or {})}
-    if one.request is None:
-        return about
+def _object(request_status: RequestStatus) -> dict[str, Any]:
+    """A request and its state as `--json` shows them."""
+    request, approved = request_status.request, dict(request_status.approved or {})
+    document = {"id": request_status.id, "state": request_status.state, "why": request_status.reason, "approved": approved}
+    if request is None:
+        return document
     names = ("title", "needs", "incident", "requester", "reason", "lease", "created", "expires", "plan_hash")
-    left = [role for role in one.request.document["needs"] if role not in about["approved"]]
-    plan = {"remediation": one.request.remediation, "hosts": sorted(one.request.plan["hosts"])}
-    return about | plan | {name: one.request.document[name] for name in names} | {"waits_for": left}
+    missing = [role for role in request.document["needs"] if role not in approved]
+    plan = {"remediation": request.remediation, "hosts": sorted(request.plan["hosts"])}
+    return document | plan | {name: request.document[name] for name in names} | {"waits_for": missing}
 
 
-def _row(one: RequestStatus) -> list[str]:
-    state = click.style(one.state, fg=COLOURS.get(one.state))
-    if one.request is None:
-        return [one.id[:12], state, "", "", one.reason]
-    about = _object(one)
-    by = [f"{role}: {who}" for role, who in about["approved"].items()] + [f"{role}: ..." for role in about["waits_for"]]
-    said = one.reason or f"{', '.join(by)}; until {about['expires']}"
-    return [one.id[:12], state, about["remediation"], ", ".join(about["hosts"][:5]), said]
+def _row(request_status: RequestStatus) -> list[str]:
+    short, reason = request_status.id[:12], request_status.reason
+    state = click.style(request_status.state, fg=COLOURS.get(request_status.state))
+    if request_status.request is None:
+        return [short, state, "", "", reason]
+    document = _object(request_status)
+    roles = [f"{role}: {who}" for role, who in document["approved"].items()] + [f"{role}: ..." for role in document["waits_for"]]
+    waiting = f"{', '.join(roles)}; until {document['expires']}"
+    return [short, state, document["remediation"], ", ".join(document["hosts"][:5]), reason or waiting]
 
 
 @command.command(name="show", hidden=True, epilog="Example: irctl approvals show 3f9a1c20b7de")
-@click.argument("plan", shell_complete=complete_request)
+@click.argument("plan", shell_complete=completions.requests)
 @click.pass_context
 def show_one(ctx: click.Context, plan: str) -> None:
     """Show all about one request."""
     settings = settings_of(ctx)
     remind(settings.home_path)
-    wanted = request.find(settings.home_path, plan)
-    one = status.status(settings, wanted, kept.ledger(settings.home_path))
+    request = requests.find(settings.home_path, plan)
+    request_status = status.status(settings, request, kept.ledger(settings.home_path))
     if wants_json(ctx):
-        render.as_object({"schema": "irctl/requests/1", "requests": [_object(one)]})
+        render.as_object({"schema": "irctl/requests/1", "requests": [_object(request_status)]})
         return
-    show(as_planned(settings, wanted), wanted)
-    click.echo("  ".join(word for word in _row(one) if word))
+    view.show(requested_remediation(settings, request), request)
+    click.echo("  ".join(word for word in _row(request_status) if word))
 
 
 @command.command(name="revoke", epilog="Example: irctl approvals revoke 3f9a1c20b7de --as security --reason 'wrong cluster'")
-@click.argument("plan", shell_complete=complete_request)
+@click.argument("plan", shell_complete=completions.requests)
 @role_option()
-@click.option(
-    "--reason", type=options.Value("TEXT", a_reason), required=True, metavar="TEXT", help="Why. Example: --reason 'wrong cluster'"
-)
+@click.option("--reason", type=Value("TEXT", checked_reason), required=True, metavar="TEXT",
+              help="Why. Example: --reason 'wrong cluster'")  # fmt: skip
 @click.pass_context
 def revoke(ctx: click.Context, plan: str, role: str, reason: str) -> None:
     """Take back your approval of PLAN. It cannot be given again: a new request is needed."""
     settings = settings_of(ctx)
-    wanted = request.find(settings.home_path, plan)
-    signed = kept.revoke(settings, list(wanted.document["needs"]), wanted, role, reason)
-    render.said(f"revoked: the approval as {role} by {signed['principal']}", signed, as_json=wants_json(ctx))
+    request = requests.find(settings.home_path, plan)
+    signed = kept.revoke(settings, list(request.document["needs"]), request, role, reason)
+    render.sentence(f"revoked: the approval as {role} by {signed['principal']}", signed, as_json=wants_json(ctx))
 
 
 @command.command(name="countersign", epilog="Example: irctl approvals countersign 7f3a01 --as security")
-@click.argument("run", shell_complete=complete_run)
+@click.argument("run", shell_complete=completions.runs)
 @role_option()
 @click.pass_context
 def countersign(ctx: click.Context, run: str, role: str) -> None:
     """Sign that you have seen RUN, which broke the glass: it went ahead without its approvals."""
     settings = settings_of(ctx)
     signed = break_glass.countersign(settings, runs.find(settings.home_path, run), role)
-    render.said(f"countersigned as {role} by {signed['principal']}", signed, as_json=wants_json(ctx))
+    render.sentence(f"countersigned as {role} by {signed['principal']}", signed, as_json=wants_json(ctx))

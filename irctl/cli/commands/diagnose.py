@@ -8,40 +8,40 @@ import click
 
 from irctl.catalog import catalog
 from irctl.catalog.catalog import Remediation
-from irctl.cli import options
+from irctl.cli import options, order_options
 from irctl.cli.base import Command, Group, settings_of, wants_json
-from irctl.cli.commands.remediate import carry_out, order_of, order_options
+from irctl.cli.orders import carry_out, typed_order
 
 
-def _diagnose(found: Remediation, **given: Any) -> int:
-    from irctl.cli import render
-
-    ctx = click.get_current_context()
-    order = order_of(ctx, found, given, check=False)
-    done = carry_out(ctx, order)
-    render.diagnosis(order, done, as_json=wants_json(ctx))
-    return done.exit_code
-
-
-class Diagnoses(Group):
-    """The diagnoses of the catalogue; only the one that is asked for is read."""
+class _Diagnoses(Group):
+    """A command for each diagnosis of the catalogue; only the role that is asked for is read."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(catalog.names(settings_of(ctx).contents, diagnoses=True))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        found = catalog.load(cmd_name, settings_of(ctx).contents, diagnosis=True)
+        diagnosis = catalog.load(cmd_name, settings_of(ctx).contents, diagnosis=True)
         return Command(
-            name=found.name,
-            callback=lambda **given: _diagnose(found, **given),
-            help=f"{found.summary}.\n\n" + "\n\n".join(found.description),
-            short_help=found.summary,
-            epilog=f"Example: irctl diagnose {found.name} --host prod",
-            params=[*order_options(), *(options.click_option(option) for option in found.typed)],
+            name=diagnosis.name,
+            callback=lambda **values: _diagnose(diagnosis, **values),
+            help=f"{diagnosis.summary}.\n\n" + "\n\n".join(diagnosis.description),
+            short_help=diagnosis.summary,
+            epilog=f"Example: irctl diagnose {diagnosis.name} --host prod",
+            params=[*order_options.target_options(), *map(options.click_option, diagnosis.typed)],
         )
 
 
-command = Diagnoses(
+def _diagnose(diagnosis: Remediation, **values: Any) -> int:
+    from irctl.cli.views import diagnosis as view
+
+    ctx = click.get_current_context()
+    order = typed_order(ctx, diagnosis, values, check=False)
+    outcome = carry_out(ctx, order)
+    view.show(order, outcome, as_json=wants_json(ctx))
+    return outcome.exit_code
+
+
+command = _Diagnoses(
     name="diagnose",
     help="Look at something, and say what to do next. Changes nothing.",
     epilog="Example: irctl diagnose postgres --host prod",

@@ -21,20 +21,20 @@ def command(ctx: click.Context) -> int:
     """
     settings = settings_of(ctx)
     remind(settings.home_path)
-    found = list(doctor.checks(settings))
-    force = {key: asdict(value) for key, value in vars(settings).items()}
+    checks = list(doctor.checks(settings))
+    in_force = {key: asdict(value) for key, value in vars(settings).items()}
     if wants_json(ctx):
-        render.as_object({"schema": "irctl/doctor/1", "checks": [asdict(check) for check in found], "settings": force})
+        render.as_object({"schema": "irctl/doctor/1", "checks": [asdict(check) for check in checks], "settings": in_force})
     else:
         render.table(
-            [_mark(check), check.name, printable(check.says + ("" if check.good else f"  ->  {check.mend}"))] for check in found
+            [_mark(check), check.name, printable(check.says + ("" if check.good else f"  ->  {check.mend}"))] for check in checks
         )
         click.echo("\nIn force")
         render.table(
             [f"  {key}", printable(value["value"] or "-", 200), f"({printable(value['origin'], 200)})"]
-            for key, value in force.items()
+            for key, value in in_force.items()
         )
-    return FAILED if any(check.needed and not check.good for check in found) else DONE
+    return FAILED if any(check.needed and not check.good for check in checks) else DONE
 
 
 def _mark(check: doctor.Check) -> str:

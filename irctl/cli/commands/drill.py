@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from irctl.catalog.config import Settings
-from irctl.cli import options, render
+from irctl.cli import completions, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
 from irctl.cli.commands import drill_report, drill_run, drill_schedule
+from irctl.cli.order_options import host_option
+from irctl.cli.views import drills as view
 from irctl.drills import history
-from irctl.drills.history import Drill, Due
+from irctl.drills.history import Drill
 from irctl.errors import DONE, FAILED, IrctlError, worst
 from irctl.incidents import incidents
-
-if TYPE_CHECKING:
-    pass
 
 command = Group(
     name="drill",
@@ -26,11 +24,6 @@ command = Group(
     "Only on hosts that the inventory marks with `irctl_drills: allowed`.",
     epilog="Example: irctl drill run db-connections --host lab",
 )
-command.add_command(drill_run.run)
-
-
-def _complete_drill(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [incident for incident in history.unfinished(settings_of(ctx).home_path) if incident.startswith(incomplete)]
 
 
 @command.command(name="list", epilog="Example: irctl drill list --host lab")
@@ -39,11 +32,8 @@ def list_(ctx: click.Context, hosts: tuple[str, ...]) -> None:
     """Show when each remediation was drilled last, with what verdict, and when it is due next."""
     settings = settings_of(ctx)
     remind(settings.home_path)
-    found = history.due(settings.home_path, settings.contents, datetime.now(UTC), hosts)
-    if wants_json(ctx):
-        _as_object(found)
-    else:
-        render.table([["WHAT", "WHERE", "LAST", "VERDICT", "NEXT"], *map(_due_row, found)])
+    rows = history.due(settings.home_path, settings.contents, datetime.now(UTC), hosts)
+    view.show_due(rows, as_json=wants_json(ctx), header=True)
 
 
 @command.command(name="due", epilog="Example: irctl drill due --host lab")
@@ -52,45 +42,21 @@ def due(ctx: click.Context, hosts: tuple[str, ...]) -> int:
     """Name what is due, and exit 1 where something is: for CI."""
     settings = settings_of(ctx)
     rows = history.due(settings.home_path, settings.contents, datetime.now(UTC), hosts)
-    found = [row for row in rows if row.overdue]
-    if wants_json(ctx):
-        _as_object(found)
-    elif found:
-        render.table(map(_due_row, found))
+    overdue = [row for row in rows if row.overdue]
+    if overdue or wants_json(ctx):
+        view.show_due(overdue, as_json=wants_json(ctx))
     else:
         click.echo("nothing is due")
-    return FAILED if found else DONE
+    return FAILED if overdue else DONE
 
 
-def _some_hosts() -> click.Option:
-    found = options.host_option()
-    found.required, found.help = False, "Only for this host or group. Repeat it for more. Default: wherever it was drilled."
-    return found
-
-
-for _listing in (list_, due):
-    _listing.params.insert(0, _some_hosts())
-
-
-def _as_object(found: list[Due]) -> None:
-    rows = [{**vars(row), "last": asdict(row.last) if row.last else None, "next_due": _iso(row.next_due)} for row in found]
-    render.as_object({"schema": "irctl/drills/1", "drills": rows})
-
-
-def _iso(when: datetime | None) -> str | None:
-    return f"{when:%Y-%m-%dT%H:%M:%SZ}" if when else None
-
-
-def _due_row(row: Due) -> list[str]:
-    last, soon = row.last, f"{row.next_due:%Y-%m-%d %H:%M} UTC" if row.next_due else ""
-    verdict = click.style(last.verdict, fg=drill_run.COLOURS.get(last.verdict, "red")) if last else "-"
-    passed = row.next_due is not None and row.next_due <= datetime.now(UTC)
-    when = click.style(f"DUE since {soon}" if passed else "DUE", fg="red") if row.overdue else soon
-    return [row.remediation, row.host or "-", f"{last.started[:16].replace('T', ' ')} UTC" if last else "never", verdict, when]
+for listing in (list_, due):
+    sentence = "Only for this host or group. Repeat it for more. Default: wherever it was drilled."
+    listing.params.insert(0, host_option(required=False, sentence=sentence))
 
 
 @command.command(name="restore", epilog="Example: irctl drill restore INC-2026-1121-001")
-@click.argument("incident", metavar="[ID]", required=False, shell_complete=_complete_drill)
+@click.argument("incident", metavar="[ID]", required=False, shell_complete=completions.unfinished_drills)
 @click.pass_context
 def restore(ctx: click.Context, incident: str | None) -> int:
     """Take away what a drill left behind that was cut short: that of ID, or every such drill.
@@ -99,31 +65,32 @@ def restore(ctx: click.Context, incident: str | None) -> int:
     """
     settings = settings_of(ctx)
     home = settings.home_path
-    wanted = [incidents.find(home, incident)] if incident else history.unfinished(home)
-    done, failed = _restored(wanted, settings)
-    if failed and not done:
-        raise next(iter(failed.values()))
-    said = [f"restored: {one.remediation} on {', '.join(one.hosts)} ({one.incident}): {one.verdict}" for one in done]
-    for one, error in failed.items():
-        click.echo(f"error: {one} was not restored: {error}", err=True)
-    code = worst([DONE] + [error.exit_code for error in failed.values()] + [FAILED for one in done if one.verdict == history.WORSE])
-    about = {"schema": "irctl/drill/1", "exit_code": code, "drills": [asdict(one) for one in done], "not_drilled": []}
-    render.said("\n".join(said) or "no drill was cut short", about, as_json=wants_json(ctx))
+    unfinished = [incidents.find(home, incident)] if incident else history.unfinished(home)
+    restored, errors = _restored(unfinished, settings)
+    if errors and not restored:
+        raise next(iter(errors.values()))
+    for name, error in errors.items():
+        click.echo(f"error: {name} was not restored: {error}", err=True)
+    worse = [FAILED for drill in restored if drill.verdict == history.WORSE]
+    code = worst([DONE, *(error.exit_code for error in errors.values()), *worse])
+    lines = [f"restored: {one.remediation} on {', '.join(one.hosts)} ({one.incident}): {one.verdict}" for one in restored]
+    document = view.document([asdict(drill) for drill in restored], code)
+    render.sentence("\n".join(lines) or "no drill was cut short", document, as_json=wants_json(ctx))
     return code
 
 
-def _restored(wanted: list[str], settings: Settings) -> tuple[list[Drill], dict[str, IrctlError]]:
-    """Restore each, whatever becomes of the others; what was done, and what went wrong."""
-    from irctl.drills import restore as drill_restore
+def _restored(unfinished: list[str], settings: Settings) -> tuple[list[Drill], dict[str, IrctlError]]:
+    """Restore each, whatever becomes of the others: the drills restored, and the errors of the others by incident."""
+    from irctl.drills import restore as restoring
 
-    done, failed = list[Drill](), dict[str, IrctlError]()
-    for one in wanted:
+    restored, errors = list[Drill](), dict[str, IrctlError]()
+    for incident in unfinished:
         try:
-            done.append(drill_restore.restore(one, settings, render.quiet))
+            restored.append(restoring.restore(incident, settings, render.notices_only))
         except IrctlError as error:
-            failed[one] = error
-    return done, failed
+            errors[incident] = error
+    return restored, errors
 
 
-for one in (drill_schedule.command, drill_schedule.run_due, drill_report.command):
+for one in (drill_run.run, drill_schedule.command, drill_schedule.run_due, drill_report.command):
     command.add_command(one)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.evidence_names import shown
-from irctl.cli import options, render
+from irctl.cli import completions, render
 from irctl.cli.base import Group, settings_of, wants_json
+from irctl.cli.option_types import Choice, Value
+from irctl.cli.views import verification
 from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invalid
-from irctl.incidents import collect as collecting
+from irctl.incidents import collect as collection
 from irctl.incidents import incidents, pack
 from irctl.record import journal, runs, seal, signing
 
@@ -27,13 +29,8 @@ command = Group(
 SHOWN = 50  # lines about single files; the rest is in the listing
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The incidents whose id begins so."""
-    return [incident for incident in incidents.listed(settings_of(ctx).home_path) if incident.startswith(incomplete)]
-
-
 @command.command(name="verify", epilog="Example: irctl evidence verify ./20261121T022311Z-db-connections-7f3a01")
-@click.argument("what", metavar="PATH|RUN|INCIDENT", shell_complete=_complete)
+@click.argument("what", metavar="PATH|RUN|INCIDENT", shell_complete=completions.incidents)
 @click.option("--allowed-signers", metavar="FILE", help="Who has which key. Default: the setting allowed_signers.")
 @click.option("--tsa-ca", metavar="FILE", help="Check the timestamp of a pack with this certificate of its authority, in PEM.")
 @click.pass_context
@@ -43,9 +40,9 @@ def verify(ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: s
     home, folder = settings.home_path, _folder(settings, what)
     allowed, ca = _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
     with pack.at_rest(home, folder.name) if _is_of(home, folder) else nullcontext():
-        found = seal.check(folder, home, allowed, ca)
-    render.verified(folder, found, _held(home, folder, found), as_json=wants_json(ctx))
-    return EVIDENCE if found.differences else DONE
+        checked = seal.check(folder, home, allowed, ca)
+    verification.show(folder, checked, _legal_hold(home, folder, checked), as_json=wants_json(ctx))
+    return EVIDENCE if checked.differences else DONE
 
 
 def _folder(settings: Settings, what: str) -> Path:
@@ -71,10 +68,10 @@ def _is_of(home: Path, folder: Path) -> bool:
 
 
 def _allowed(settings: Settings, given: str | None) -> Path | None:
-    found = _file("--allowed-signers", given or settings.allowed_signers.value)
-    if found:
-        signing.signers(found)
-    return found
+    path = _file("--allowed-signers", given or settings.allowed_signers.value)
+    if path:
+        signing.signers(path)
+    return path
 
 
 def _file(option: str, given: str | None) -> Path | None:
@@ -82,22 +79,22 @@ def _file(option: str, given: str | None) -> Path | None:
         return None
     try:
         path = Path(given).expanduser()
-        there = path.is_file()
+        exists = path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or of a user who is not there
-        there = False
-    if not there:
+        exists = False
+    if not exists:
         raise invalid(option, "no such file", given)
     return path
 
 
-def _held(home: Path, folder: Path, found: seal.Checked) -> str:
-    """Why the incident is on legal hold, as the home knows it, or the pack's own journal; '' where it is not."""
-    if "incident" not in found.about:
+def _legal_hold(home: Path, folder: Path, checked: seal.Checked) -> str:
+    """The reason of the incident's legal hold, by the home or else by the pack's own journal; '' where it is not on hold."""
+    if "incident" not in checked.about:
         return ""
     try:
-        if found.name in incidents.listed(home):
-            return incidents.state(home, found.name).held
-        return incidents.fold(found.name, journal.read(folder)).held
+        if checked.name in incidents.listed(home):
+            return incidents.state(home, checked.name).held
+        return incidents.fold(checked.name, journal.read(folder)).held
     except (EvidenceError, Invalid, KeyError, TypeError, ValueError):  # a copy may hold anything; its differences are told
         return ""
 
@@ -106,7 +103,9 @@ def _held(home: Path, folder: Path, found: seal.Checked) -> str:
     name="collect", epilog="Example: irctl evidence collect /var/log/app --incident INC-2026-1121-001 --root /var/log --as logs"
 )
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--incident", required=True, metavar="ID", shell_complete=_complete, help="The incident that it belongs to.")
+@click.option(
+    "--incident", required=True, metavar="ID", shell_complete=completions.incidents, help="The incident that it belongs to."
+)
 @click.option(
     "--root",
     "roots",
@@ -115,11 +114,9 @@ def _held(home: Path, folder: Path, found: seal.Checked) -> str:
     type=click.Path(path_type=Path),
     help="Take only what lies below it, through no link. Repeat it for more. Example: --root /var/log",
 )
-@click.option(
-    "--largest", type=options.Value("SIZE", collecting.size), default="100MiB", help="Skip larger files. Default: 100MiB."
-)
-@click.option("--total", type=options.Value("SIZE", collecting.size), default="1GiB", help="Take no more in all. Default: 1GiB.")
-@click.option("--as", "kind", type=options.Choice(["evidence", "logs"]), default="evidence", help="What it is. Default: evidence.")
+@click.option("--largest", type=Value("SIZE", collection.size), default="100MiB", help="Skip larger files. Default: 100MiB.")
+@click.option("--total", type=Value("SIZE", collection.size), default="1GiB", help="Take no more in all. Default: 1GiB.")
+@click.option("--as", "kind", type=Choice(["evidence", "logs"]), default="evidence", help="What it is. Default: evidence.")
 @click.option("--label", metavar="LABEL", default="", help="Name it so. One file with --as logs becomes logs/LABEL-TIME.log.")
 @click.pass_context
 def collect(
@@ -128,55 +125,55 @@ def collect(
 ) -> int:  # fmt: skip
     """Copy files, or all that is below folders, into an incident's folder; list each hash, and each skip with its reason."""
     settings = settings_of(ctx)
-    if label and not collecting.LABEL.fullmatch(label):
+    if label and not collection.LABEL.fullmatch(label):
         raise invalid("--label", "letters, digits and dashes, at most 40, such as frontend", label)
-    found = incidents.find(settings.home_path, incident, "--incident")
-    rules = collecting.Rules(roots, largest, total)
-    done = collecting.collect(settings.home_path, found, paths, rules, settings.operator, logs=kind == "logs", label=label)
-    _print(done, as_json=wants_json(ctx))
-    return PARTIAL if done.skipped else DONE
+    target = incidents.find(settings.home_path, incident, "--incident")
+    rules = collection.Rules(roots, largest, total)
+    collected = collection.collect(settings.home_path, target, paths, rules, settings.operator, logs=kind == "logs", label=label)
+    _print(collected, as_json=wants_json(ctx))
+    return PARTIAL if collected.skipped else DONE
 
 
-def _print(done: collecting.Collected, *, as_json: bool) -> None:
+def _print(collected: collection.Collected, *, as_json: bool) -> None:
     if as_json:
-        render.as_object(collecting.document(done))
+        render.as_object(collection.document(collected))
         return
-    for one in done.skipped[:SHOWN]:
-        click.echo(f"skipped  {shown(one.source)}: {one.reason}", err=True)
-    if (more := len(done.skipped) + done.unlisted - SHOWN) > 0:
-        click.echo(f"skipped  {more} more, for reasons that its listing gives", err=True)
-    number = len(done.files)
-    click.echo(f"{done.incident}: {number} file{'s' if number > 1 else ''}, {done.bytes} bytes, in {done.into}")
-    for taken in [one for one in done.files if one.note][:SHOWN]:
+    for skipped in collected.skipped[:SHOWN]:
+        click.echo(f"skipped  {shown(skipped.source)}: {skipped.reason}", err=True)
+    if (unshown := len(collected.skipped) + collected.unlisted - SHOWN) > 0:
+        click.echo(f"skipped  {unshown} more, for reasons that its listing gives", err=True)
+    number = len(collected.files)
+    click.echo(f"{collected.incident}: {number} file{'s' if number > 1 else ''}, {collected.bytes} bytes, in {collected.into}")
+    for taken in [file for file in collected.files if file.note][:SHOWN]:
         click.echo(f"  {shown(taken.source)}: {taken.note}")
 
 
 @command.command(name="hold", epilog='Example: irctl evidence hold INC-2026-1121-001 "Claim 4711 of a customer"')
-@click.argument("incident", shell_complete=_complete)
+@click.argument("incident", shell_complete=completions.incidents)
 @click.argument("reason")
 @click.pass_context
 def hold(ctx: click.Context, incident: str, reason: str) -> None:
     """Put an incident on legal hold: nothing of it may be removed. It is written in its journal, and shown wherever it is."""
-    _turn(ctx, incident, reason, "held")
+    _set_hold(ctx, incident, reason, "held")
 
 
 @command.command(name="release", epilog='Example: irctl evidence release INC-2026-1121-001 "Claim 4711 was settled"')
-@click.argument("incident", shell_complete=_complete)
+@click.argument("incident", shell_complete=completions.incidents)
 @click.argument("reason")
 @click.pass_context
 def release(ctx: click.Context, incident: str, reason: str) -> None:
     """End the legal hold of an incident."""
-    _turn(ctx, incident, reason, "released")
+    _set_hold(ctx, incident, reason, "released")
 
 
-def _turn(ctx: click.Context, given: str, reason: str, event: str) -> None:
+def _set_hold(ctx: click.Context, given: str, reason: str, event: str) -> None:
     settings = settings_of(ctx)
     home, incident = settings.home_path, incidents.find(settings.home_path, given, "INCIDENT")
-    why = incidents.text("REASON", reason)
+    text = incidents.text("REASON", reason)
     before = incidents.state(home, incident).held
     if changed := bool(before) != (event == "held"):
-        incidents.record(home, incident, {"event": event, "reason": why, "by": settings.operator})
+        incidents.record(home, incident, {"event": event, "reason": text, "by": settings.operator})
     held = incidents.state(home, incident).held
-    said = f"is on legal hold: {held}" if held else "is not on legal hold"
+    sentence = f"is on legal hold: {held}" if held else "is not on legal hold"
     document = {"schema": "irctl/hold/1", "incident": incident, "changed": changed, "held": held or None}
-    render.said(f"{incident} {said}" + ("" if changed else " (it was before)"), document, as_json=wants_json(ctx))
+    render.sentence(f"{incident} {sentence}" + ("" if changed else " (it was before)"), document, as_json=wants_json(ctx))

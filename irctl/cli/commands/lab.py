@@ -13,7 +13,8 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl.catalog import catalog
 from irctl.cli import render
 from irctl.cli.base import Command, Group, settings_of, wants_json
-from irctl.cli.commands.remediate import carry_out
+from irctl.cli.orders import carry_out
+from irctl.cli.views import run
 from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
 from irctl.lab import aws as lab_aws
 from irctl.lab.lab import Lab
@@ -48,7 +49,7 @@ def up(ctx: click.Context) -> None:
     lab = Lab(settings_of(ctx).home_path)
     with _usable(lab.home):
         started = lab.up()
-        _say(ctx, lab, "started" if started else "was running already")
+        _tell(ctx, lab, "started" if started else "was running already")
 
 
 @command.command(name="down", cls=Command, epilog="Example: irctl lab down")
@@ -58,7 +59,7 @@ def down(ctx: click.Context) -> None:
     lab = Lab(settings_of(ctx).home_path)
     with _usable(lab.home):
         was = lab.down()
-        _say(ctx, lab, "stopped and removed" if was else "was not there")
+        _tell(ctx, lab, "stopped and removed" if was else "was not there")
 
 
 @command.command(name="status", cls=Command, epilog="Example: irctl lab status")
@@ -68,7 +69,7 @@ def status(ctx: click.Context) -> int:
     lab = Lab(settings_of(ctx).home_path)
     with _usable(lab.home):
         running = lab.postgres.running()
-        _say(ctx, lab, "runs" if running else "does not run")
+        _tell(ctx, lab, "runs" if running else "does not run")
     return DONE if running else FAILED
 
 
@@ -83,25 +84,25 @@ def fault(ctx: click.Context, name: str) -> int:
         running = lab.postgres.running()
     if not running:
         raise NoTarget("the lab does not run; start it with: irctl lab up")
-    found = catalog.load(name, settings.contents, entry_point="fault")
-    order = flow.Order(found, ("lab",), {}, entry_point="fault")
-    done = carry_out(ctx, order)
-    render.run(order, done, as_json=wants_json(ctx))
-    return done.exit_code
+    remediation = catalog.load(name, settings.contents, entry_point="fault")
+    order = flow.Order(remediation, ("lab",), {}, entry_point="fault")
+    outcome = carry_out(ctx, order)
+    run.show(order, outcome, as_json=wants_json(ctx))
+    return outcome.exit_code
 
 
-def _say(ctx: click.Context, lab: Lab, what: str) -> None:
+def _tell(ctx: click.Context, lab: Lab, state: str) -> None:
     running = lab.postgres.running()
     aws = lab.aws.url if running and lab.aws.running() else None
     if wants_json(ctx):
-        where = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
-        about = {"running": running, "postgres": where, "aws": aws, "inventory": str(lab.inventory)}
-        render.as_object({"schema": "irctl/lab/1", **about})
+        postgres = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
+        document = {"schema": "irctl/lab/1", "running": running, "postgres": postgres, "aws": aws}
+        render.as_object({**document, "inventory": str(lab.inventory)})
         return
     if not running:
-        click.echo(f"The lab {what}")
+        click.echo(f"The lab {state}")
         return
     servers = [f"PostgreSQL on 127.0.0.1:{lab.postgres.port}", *([f"AWS on {aws.removeprefix('http://')}"] if aws else [])]
-    click.echo(f"The lab {what}: {', '.join(servers)}, host `lab` of {lab.inventory}")
+    click.echo(f"The lab {state}: {', '.join(servers)}, host `lab` of {lab.inventory}")
     if not aws:
         click.echo(lab_aws.LACKING if not lab_aws.installed() else "Its AWS does not run; start it with: irctl lab up")

@@ -6,14 +6,15 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import click
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl.cli import options, render
+from irctl.cli import completions, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
-from irctl.cli.commands.stop import reason as a_reason
+from irctl.cli.option_types import Value, duration
+from irctl.cli.option_types import reason as checked_reason
+from irctl.cli.views import run as view
 from irctl.drills import restore
 from irctl.errors import DONE, FAILED, IrctlError
 from irctl.leases import leases
@@ -22,27 +23,7 @@ from irctl.orders import undo
 from irctl.record import moments
 from irctl.running import signals
 
-
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [lease.run for lease in leases.listed(settings_of(ctx).home_path) if lease.run.startswith(incomplete)]
-
-
-def length(text: str) -> int:
-    """Check how long something may last, in seconds. Raises ValueError."""
-    seconds = values.seconds(text)
-    if seconds < 1:
-        raise ValueError("at least 1s")
-    return seconds
-
-
-def _often(text: str) -> int:
-    seconds = values.seconds(text)
-    if not 1 <= seconds <= 3600:
-        raise ValueError("at least 1s and at most 1h")
-    return seconds
-
-
-RUN = click.argument("run", shell_complete=_complete)
+RUN = click.argument("run", shell_complete=completions.leased_runs)
 
 
 @click.group(cls=Group, name="leases", invoke_without_command=True, epilog="Example: irctl leases end 7f3a01")
@@ -55,33 +36,35 @@ def command(ctx: click.Context) -> None:
         _show(home, leases.listed(home), as_json=wants_json(ctx))
 
 
-def _show(home: Any, on: list[Lease], *, as_json: bool) -> None:
+def _show(home: Path, active: list[Lease], *, as_json: bool) -> None:
     now, uptimes = moments.now(), leases.uptimes(home)
-    rows = [(lease, int(lease.left(now, uptimes))) for lease in on]
+    rows = [(lease, int(lease.left(now, uptimes))) for lease in active]
     if as_json:
         keys = ("run", "remediation", "hosts", "owner", "incident", "state", "why")
         shown = [
-            {**{key: getattr(lease, key) for key in keys}, "ends": _ends(left), "left": left, "armed": leases.near(home, lease)}
-            for lease, left in rows
+            {
+                **{key: getattr(lease, key) for key in keys},
+                "ends": _ends(seconds),
+                "left": seconds,
+                "armed": leases.near(home, lease),
+            }
+            for lease, seconds in rows
         ]
         render.as_object({"schema": "irctl/leases/1", "leases": shown, "keeper": leases.keeper_gone(home) or "at work"})
     elif not rows:
         click.echo("no lease is on")
     else:
-        render.table(
-            ["RUN", "WHAT", "WHERE", "OWNER", "ARMED", "ENDS"] if number < 0 else _row(home, *rows[number])
-            for number in range(-1, len(rows))
-        )
+        render.table([["RUN", "WHAT", "WHERE", "OWNER", "ARMED", "ENDS"], *(_row(home, lease, seconds) for lease, seconds in rows)])
 
 
-def _row(home: Any, lease: Lease, left: int) -> list[str]:
-    when = f"in {timedelta(seconds=left)}, {_ends(left)}" if left > 0 else "is over"
+def _row(home: Path, lease: Lease, seconds: int) -> list[str]:
+    when = f"in {timedelta(seconds=seconds)}, {_ends(seconds)}" if seconds > 0 else "is over"
     failed = click.style(f"  FAILED {lease.attempts} times: {lease.why}", fg="red") if lease.state == leases.FAILED else ""
     return [lease.run, lease.remediation, ", ".join(lease.hosts), lease.owner, _armed(leases.near(home, lease)), when + failed]
 
 
 def _armed(near: dict[str, str]) -> str:
-    """'controller', and what else ends it on which hosts."""
+    """What ends a lease: 'controller', and which hosts do by themselves. `near` has the kind by host."""
     words = ["controller"]
     for kind, name in ((leases.HOST, "host timer"), (leases.KERNEL, "kernel")):
         hosts = [host for host, where in near.items() if where == kind]
@@ -89,20 +72,20 @@ def _armed(near: dict[str, str]) -> str:
     return " + ".join(words)
 
 
-def _ends(left: int) -> str:
-    return f"{datetime.now(UTC) + timedelta(seconds=left):%Y-%m-%dT%H:%M:%SZ}"
+def _ends(seconds: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @command.command(name="extend", epilog="Example: irctl leases extend 7f3a01 --for 30m")
 @RUN
-@click.option("--for", "seconds", type=options.Value("DURATION", length), required=True, metavar="DURATION",
+@click.option("--for", "seconds", type=Value("DURATION", duration("1s")), required=True, metavar="DURATION",
               help="From now. Its limit counts from the first start. Example: --for 30m")  # fmt: skip
 @click.pass_context
 def extend(ctx: click.Context, run: str, seconds: int) -> None:
     """Let the lease of RUN end later, never beyond its limit. Hosts that would end it themselves are told first."""
     settings = settings_of(ctx)
     home = settings.home_path
-    lease = undo.extend(settings, leases.find(home, run), seconds, render.quiet)
+    lease = undo.extend(settings, leases.find(home, run), seconds, render.notices_only)
     _show(home, [lease], as_json=wants_json(ctx))
 
 
@@ -114,15 +97,15 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
     """End the lease of RUN now: undo its change and verify it."""
     settings = settings_of(ctx)
     lease = leases.find(settings.home_path, run)
-    how = undo.end(settings, lease, render.quiet, force=force, urgent=False) or "by somebody else"
-    about = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
-    render.said(f"ended: {lease.remediation} on {', '.join(lease.hosts)}: {how}", about, as_json=wants_json(ctx))
+    how = undo.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
+    document = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
+    render.sentence(f"ended: {lease.remediation} on {', '.join(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
     return DONE
 
 
 @command.command(name="close", epilog="Example: irctl leases close 7f3a01 'made permanent by change 4711'")
 @RUN
-@click.argument("reason", type=options.Value("REASON", a_reason))
+@click.argument("reason", type=Value("REASON", checked_reason))
 @click.pass_context
 def close(ctx: click.Context, run: str, reason: str) -> None:
     """Give up the lease of RUN, which could not be ended, and leave things as they are, for this REASON."""
@@ -130,28 +113,28 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
     lease = leases.find(settings.home_path, run)
     if lease.state != leases.FAILED:
         raise IrctlError(f"RUN: its lease can be ended: irctl leases end {lease.run}")
-    left = undo.give_up(settings, lease, reason, render.quiet)
-    if left:
-        click.echo(f"warning: the end that is armed on the host goes on trying: {left}", err=True)
-    about = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": left}
-    render.said(f"given up: {lease.remediation} on {', '.join(lease.hosts)}", about, as_json=wants_json(ctx))
+    still_armed = undo.give_up(settings, lease, reason, render.notices_only)
+    if still_armed:
+        click.echo(f"warning: the end that is armed on the host goes on trying: {still_armed}", err=True)
+    document = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": still_armed}
+    render.sentence(f"given up: {lease.remediation} on {', '.join(lease.hosts)}", document, as_json=wants_json(ctx))
 
 
 @command.command(name="run-due", epilog="Example: irctl leases run-due")
-@click.option("--every", type=options.Value("DURATION", _often), metavar="DURATION",
+@click.option("--every", type=Value("DURATION", duration("1s", "1h")), metavar="DURATION",
               help="A timer says this: how often it looks, so that its absence is seen.")  # fmt: skip
 @click.pass_context
 def run_due(ctx: click.Context, every: int | None) -> int:
     """End the leases that are over, and restore what a drill left behind. A timer calls this; `irctl leases install` makes one."""
     settings = settings_of(ctx)
-    said = undo.run_due(settings, every, render.quiet) + restore.run_due(settings, render.quiet)
-    if said or wants_json(ctx):
-        render.said("\n".join(said), {"schema": "irctl/leases/1", "said": said}, as_json=wants_json(ctx))
-    return FAILED if any(sentence.startswith("FAILED") for sentence in said) else DONE
+    lines = undo.run_due(settings, every, render.notices_only) + restore.run_due(settings, render.notices_only)
+    if lines or wants_json(ctx):
+        render.sentence("\n".join(lines), {"schema": "irctl/leases/1", "said": lines}, as_json=wants_json(ctx))
+    return FAILED if any(line.startswith("FAILED") for line in lines) else DONE
 
 
 @command.command(name="watch", epilog="Example: irctl leases watch --every 10s")
-@click.option("--every", type=options.Value("DURATION", _often), default="1m", metavar="DURATION",
+@click.option("--every", type=Value("DURATION", duration("1s", "1h")), default="1m", metavar="DURATION",
               help="How often it looks. Default: 1m.")  # fmt: skip
 @click.pass_context
 def watch(ctx: click.Context, every: int) -> None:
@@ -164,11 +147,11 @@ def _watch(ctx: click.Context, every: int) -> None:
     while True:
         try:
             settings = settings_of(ctx)
-            ends = partial(undo.run_due, settings, every, render.quiet)
-            for look in (ends, partial(restore.run_due, settings, render.quiet)):
-                for sentence in look():
+            end_leases = partial(undo.run_due, settings, every, render.notices_only)
+            for act in (end_leases, partial(restore.run_due, settings, render.notices_only)):
+                for sentence in act():
                     click.echo(sentence, err=True)
-        except IrctlError as error:  # the next look may go better, and without looks nothing ends
+        except IrctlError as error:  # the next time may go better, and without any nothing ends
             click.echo(f"FAILED: {error}", err=True)
         time.sleep(every)
 
@@ -180,9 +163,9 @@ def install(ctx: click.Context, remove: bool) -> int:
     """Install the timer that ends leases on this machine, through Ansible: systemd's where it runs, else cron's."""
     from irctl.orders import timer
 
-    if remove and (on := leases.listed(settings_of(ctx).home_path)):
-        raise IrctlError(f"--remove: {len(on)} leases are on and nothing would end them; irctl leases")
+    if remove and (active := leases.listed(settings_of(ctx).home_path)):
+        raise IrctlError(f"--remove: {len(active)} leases are on and nothing would end them; irctl leases")
     click.echo("the timer is waited for until it was seen at work: up to a minute and a half", err=True)
-    order, done = timer.install(settings_of(ctx), render.quiet, remove=remove)
-    render.run(order, done, as_json=wants_json(ctx))
-    return done.exit_code
+    order, outcome = timer.install(settings_of(ctx), render.notices_only, remove=remove)
+    view.show(order, outcome, as_json=wants_json(ctx))
+    return outcome.exit_code

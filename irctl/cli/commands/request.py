@@ -6,58 +6,52 @@ from typing import Any
 
 import click
 
-from irctl.catalog import catalog
 from irctl.catalog.catalog import Remediation
-from irctl.cli import options
-from irctl.cli.base import Command, settings_of, wants_json
-from irctl.cli.commands.plan import GOOD, asked, request_options, require_requester
-from irctl.cli.commands.remediate import Remediations, carry_out, lease_option, order_of, order_options
+from irctl.cli import order_options
+from irctl.cli.approval_requests import APPROVABLE, make_request, require_requester
+from irctl.cli.base import settings_of, wants_json
+from irctl.cli.orders import carry_out, typed_order
+from irctl.cli.remediation_groups import Remediations
+from irctl.errors import DONE
 
 
-def _request(found: Remediation, **given: Any) -> int:
-    from irctl.approvals import request
+class _Requests(Remediations):
+    def text(self, remediation: Remediation) -> str:
+        return f"Ask for: {remediation.summary}. Resolves the targets and does a dry run; changes nothing."
+
+    def further_options(self, remediation: Remediation) -> list[click.Parameter]:
+        return order_options.request_options()
+
+
+def _request(remediation: Remediation, **values: Any) -> int:
+    from irctl.approvals import request as requests
     from irctl.cli import render
+    from irctl.cli.views import plan
 
     ctx = click.get_current_context()
-    require_requester(ctx, found)
-    order = order_of(ctx, found, given, check=True)
-    done = carry_out(ctx, order)
-    if done.outcome not in GOOD:
-        render.plan(order, done, as_json=wants_json(ctx))
-        click.echo(f"warning: nothing was requested: the dry run ended as {done.outcome}", err=True)
-        return done.exit_code
-    made = asked(ctx, order, done, given)
-    request.register(settings_of(ctx), made)
+    require_requester(ctx, remediation)
+    order = typed_order(ctx, remediation, values, check=True)
+    outcome = carry_out(ctx, order)
+    if outcome.outcome not in APPROVABLE:
+        plan.show(order, outcome, as_json=wants_json(ctx))
+        click.echo(f"warning: nothing was requested: the dry run ended as {outcome.outcome}", err=True)
+        return outcome.exit_code
+    request = make_request(ctx, order, outcome, values)
+    requests.register(settings_of(ctx), request)
     if wants_json(ctx):
-        render.as_object(made.document)
-        return 0
-    render.plan(order, done, as_json=False)
-    needs = made.document["needs"]
-    click.echo(f"request   {made.id}\nexpires   {made.document['expires']}\nwaits for {' and '.join(needs) or 'nobody'}")
+        render.as_object(request.document)
+        return DONE
+    plan.show(order, outcome, as_json=False)
+    needs = request.document["needs"]
+    click.echo(f"request   {request.id}\nexpires   {request.document['expires']}\nwaits for {' and '.join(needs) or 'nobody'}")
     for role in needs:
-        click.echo(f"          irctl approve {made.id[:12]} --as {role}")
-    return 0
+        click.echo(f"          irctl approve {request.id[:12]} --as {role}")
+    return DONE
 
 
-class Requests(Remediations):
-    """The same names as `remediate`, each only asked for."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        found = catalog.load(cmd_name, settings_of(ctx).contents)
-        more = [*request_options(), *lease_option(found), *(options.click_option(option) for option in found.typed)]
-        return Command(
-            name=found.name,
-            callback=lambda **given: _request(found, **given),
-            help=f"Ask for: {found.summary}. Resolves the targets and does a dry run; changes nothing.",
-            short_help=found.summary,
-            epilog=f"Example: irctl request {found.name} {found.about.get('example', '--host prod')}",
-            params=[*order_options(), *more],
-        )
-
-
-command = Requests(
-    name="request",
+command = _Requests(
+    "request",
+    _request,
     help="Ask for the approvals that a remediation needs: `irctl approvals` shows them to everybody with the same home.",
     epilog="Example: irctl request db-connections --host prod --idle-for 30m",
-    subcommand_metavar="NAME [OPTIONS]",
 )

@@ -14,5 +14,5 @@ from irctl.leases import stops
 def command(ctx: click.Context) -> None:
     """Allow changes again, after `irctl stop`."""
     settings = settings_of(ctx)
-    said = "changes are allowed again" if stops.resume(settings.home_path, settings.operator) else "changes were not stopped"
-    render.said(said, {"schema": "irctl/stop/1", "stopped": None}, as_json=wants_json(ctx))
+    sentence = "changes are allowed again" if stops.resume(settings.home_path, settings.operator) else "changes were not stopped"
+    render.sentence(sentence, {"schema": "irctl/stop/1", "stopped": None}, as_json=wants_json(ctx))

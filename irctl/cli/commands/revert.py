@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import click
 
-from irctl.cli import options, render
+from irctl.cli import completions
 from irctl.cli.base import Command, settings_of, wants_json
-from irctl.cli.commands.remediate import carry_out
-from irctl.cli.commands.runs import complete_run
+from irctl.cli.option_types import Value, incident_id, timeout
+from irctl.cli.orders import carry_out
+from irctl.cli.views import run as view
 from irctl.leases import leases
 from irctl.orders import undo
 from irctl.record import runs
 
 
 @click.command(cls=Command, name="revert", epilog="Example: irctl revert 7f3a01 --check")
-@click.argument("run", shell_complete=complete_run)
+@click.argument("run", shell_complete=completions.runs)
 @click.option("--check", is_flag=True, help="Change nothing; say what would be changed.")
 @click.option("--force", is_flag=True, help="Put it back although somebody else has changed it since.")
-@click.option("--incident", type=options.Value("ID", options.incident), metavar="ID", envvar="IRCTL_INCIDENT",
+@click.option("--incident", type=Value("ID", incident_id), metavar="ID", envvar="IRCTL_INCIDENT",
               help="The incident that this belongs to. Default: that of the run.")  # fmt: skip
-@click.option("--timeout", type=options.Value("DURATION", options.timeout), default="10m", metavar="DURATION",
+@click.option("--timeout", type=Value("DURATION", timeout), default="10m", metavar="DURATION",
               help="Stop, and call it indeterminate, after this long. Default: 10m.")  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, run: str, check: bool, force: bool, incident: str | None, timeout: int) -> int:
@@ -29,15 +30,15 @@ def command(ctx: click.Context, run: str, check: bool, force: bool, incident: st
     """
     settings = settings_of(ctx)
     folder = runs.find(settings.home_path, run)
-    wanted = undo.order(settings, folder, check=check, force=force, incident=incident or "", timeout=timeout)
-    done = carry_out(ctx, wanted)
-    if not check and done.outcome in undo.GOOD:
-        _over(folder, done.run)
-    render.run(wanted, done, as_json=wants_json(ctx))
-    return done.exit_code
+    order = undo.order(settings, folder, check=check, force=force, incident=incident or "", timeout=timeout)
+    outcome = carry_out(ctx, order)
+    if not check and outcome.outcome in undo.GOOD:
+        _end_leases(folder, outcome.run)
+    view.show(order, outcome, as_json=wants_json(ctx))
+    return outcome.exit_code
 
 
-def _over(folder: runs.Folder, by: str) -> None:
+def _end_leases(folder: runs.Folder, reverting: str) -> None:
     for lease in leases.listed(folder.home):
         if lease.run == folder.run:
-            leases.ended(folder.home, lease, f"reverted by {by}")
+            leases.ended(folder.home, lease, f"reverted by {reverting}")

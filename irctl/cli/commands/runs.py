@@ -5,13 +5,11 @@ from __future__ import annotations
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl.cli import options, render
+from irctl.cli import completions
 from irctl.cli.base import Command, remind, settings_of, wants_json
+from irctl.cli.option_types import Value
+from irctl.cli.views import runs as view
 from irctl.record import runs
-
-
-def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [folder.run for folder in runs.listed(settings_of(ctx).home_path) if folder.run.startswith(incomplete)]
 
 
 def _number(text: str) -> int:
@@ -22,10 +20,10 @@ def _number(text: str) -> int:
 
 
 @click.command(cls=Command, name="runs", epilog="Example: irctl runs --last 5")
-@click.argument("run", required=False, shell_complete=complete_run)
+@click.argument("run", required=False, shell_complete=completions.runs)
 @click.option(
     "--last",
-    type=options.Value("NUMBER", _number),
+    type=Value("NUMBER", _number),
     default="20",
     help="List at most this many, 1 to 10000, newest first. Default: 20.",
 )
@@ -35,6 +33,6 @@ def command(ctx: click.Context, run: str | None, last: int) -> None:
     home = settings_of(ctx).home_path
     remind(home)
     if run is not None:
-        render.one_run(runs.find(home, run), as_json=wants_json(ctx))
+        view.show_one(runs.find(home, run), as_json=wants_json(ctx))
     else:
-        render.runs(runs.listed(home)[:last], as_json=wants_json(ctx))
+        view.show(runs.listed(home)[:last], as_json=wants_json(ctx))

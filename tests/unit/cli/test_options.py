@@ -9,7 +9,7 @@ import click
 import pytest
 
 from irctl.catalog.catalog import Option
-from irctl.cli import options
+from irctl.cli import list_files, option_types, options
 from irctl.errors import Invalid
 
 IDLE = Option(
@@ -27,7 +27,7 @@ def typed(*words: str) -> dict[str, Any]:
     """What Ansible would get for this command line."""
     command = click.Command("x", params=[options.click_option(option) for option in ALL])
     context = command.make_context("x", list(words))
-    return options.typed(context, NAMES, context.params)
+    return options.variables_of(context, NAMES, context.params)
 
 
 def refused(*words: str) -> str:
@@ -57,7 +57,7 @@ def test_a_list_is_repeated_or_read_from_a_file(tmp_path: Path) -> None:
 def test_a_file_that_names_nothing_or_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("# nothing\n\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    (tmp_path / "large").write_text("a\n" * (options.LARGEST_LIST // 2 + 1))
+    (tmp_path / "large").write_text("a\n" * (list_files.LARGEST // 2 + 1))
     (tmp_path / "long").write_text("a\n" + "b" * 64)
     assert "the file names nothing" in refused("--database", f"@{tmp_path}/empty")
     assert "the file cannot be read" in refused("--database", f"@{tmp_path}/binary")
@@ -130,7 +130,7 @@ def test_help_is_made_of_description_default_and_example() -> None:
 
 @pytest.mark.parametrize("text", ["db1", "prod", "db-1.example.org", "10.0.0.1", "a_b", "allhosts", "x" * 253])
 def test_plain_names_of_hosts_and_groups_are_taken(text: str) -> None:
-    assert options.target(text) == text
+    assert option_types.host_or_group(text) == text
 
 
 @pytest.mark.parametrize(
@@ -138,18 +138,18 @@ def test_plain_names_of_hosts_and_groups_are_taken(text: str) -> None:
 )
 def test_patterns_and_words_for_everything_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="name"):
-        options.target(text)
+        option_types.host_or_group(text)
 
 
 def test_an_incident_has_one_form() -> None:
-    assert options.incident("INC-2026-1121-001") == "INC-2026-1121-001"
+    assert option_types.incident_id("INC-2026-1121-001") == "INC-2026-1121-001"
     for text in ("INC-2026-1121-001\n", "inc-2026-1121-001", "INC-2026-1121-٠٠١", "../INC-2026-1121-001", ""):
         with pytest.raises(ValueError, match="INC-2026-1121-001"):
-            options.incident(text)
+            option_types.incident_id(text)
 
 
 def test_a_time_limit_lies_between_five_seconds_and_a_day() -> None:
-    assert options.timeout("10m") == 600
+    assert option_types.timeout("10m") == 600
     for text in ("4s", "25h", "2d"):
         with pytest.raises(ValueError, match="at least 5s and at most 24h"):
-            options.timeout(text)
+            option_types.timeout(text)

@@ -1,0 +1,94 @@
+"""What a shell is offered for an argument or option that was begun. Nothing here writes or complains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from irctl.cli.base import settings_of
+from irctl.errors import Invalid
+
+
+def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The runs whose id begins so."""
+    from irctl.record import runs as records
+
+    return [folder.run for folder in records.listed(settings_of(ctx).home_path) if folder.run.startswith(incomplete)]
+
+
+def leased_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The runs whose id begins so and whose change will end by itself."""
+    from irctl.leases import leases
+
+    return [lease.run for lease in leases.listed(settings_of(ctx).home_path) if lease.run.startswith(incomplete)]
+
+
+def requests(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The requests for approval whose id begins so, as the twelve characters that people use."""
+    from irctl.approvals import request
+
+    return [name[:12] for name in request.listed(settings_of(ctx).home_path) if name.startswith(incomplete)]
+
+
+def incidents(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The incidents whose id begins so."""
+    from irctl.incidents import incidents as kept
+
+    return [incident for incident in kept.listed(settings_of(ctx).home_path) if incident.startswith(incomplete)]
+
+
+def statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The statuses of an incident that begin so, and before one was named also the incidents."""
+    from irctl.incidents.incidents import STATUSES
+
+    named = bool(ctx.params.get(param.name or ""))
+    matching = [status for status in STATUSES if status.lower().startswith(incomplete.lower())]
+    return matching if named else incidents(ctx, param, incomplete) + matching
+
+
+def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The levels of the severity profile in force that begin so."""
+    from irctl.incidents import severity
+
+    levels = severity.profile(settings_of(ctx).severity_profile.value).levels
+    return [level.name for level in levels if level.name.lower().startswith(incomplete.lower())]
+
+
+def unfinished_drills(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The incidents of drills that were cut short."""
+    from irctl.drills import history
+
+    return [incident for incident in history.unfinished(settings_of(ctx).home_path) if incident.startswith(incomplete)]
+
+
+def remediations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The remediations whose name begins so."""
+    from irctl.catalog import catalog
+
+    return [name for name in catalog.names(settings_of(ctx).contents) if name.startswith(incomplete)]
+
+
+def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The hosts and groups of a static YAML inventory that begin so; nothing where it is not one."""
+    import yaml
+
+    try:
+        path = settings_of(ctx).inventory_path()
+        files = sorted(path.glob("*.yml")) if path.is_dir() else [path]
+        trees = [yaml.safe_load(file.read_text()) for file in files]
+    except (Invalid, OSError, yaml.YAMLError, UnicodeDecodeError):
+        return []
+    return sorted({name for tree in trees for name in _inventory_names(tree) if name.startswith(incomplete)})
+
+
+def _inventory_names(tree: Any) -> list[str]:
+    if not isinstance(tree, dict):
+        return []
+    names = []
+    for name, group in tree.items():
+        names.append(str(name))
+        if isinstance(group, dict):
+            names += [str(host) for host in group.get("hosts") or {}]
+            names += _inventory_names(group.get("children"))
+    return [name for name in names if name not in ("all", "ungrouped")]

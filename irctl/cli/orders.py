@@ -1,0 +1,58 @@
+"""From what was typed to an order, and carrying it out with progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from irctl.catalog.catalog import Remediation
+from irctl.cli import options
+from irctl.cli.base import remind, root_of, settings_of, wants_json
+
+if TYPE_CHECKING:
+    from irctl.orders.flow import Order, Outcome
+
+
+def typed_order(ctx: click.Context, remediation: Remediation, values: Mapping[str, Any], *, check: bool) -> Order:
+    """The order for the values of a command's options, by click's names."""
+    from irctl.orders.flow import Order
+
+    names = {option.flag.removeprefix("--").replace("-", "_"): option.variable for option in remediation.typed}
+    return Order(
+        found=remediation,
+        names=tuple(dict.fromkeys(values["hosts"])),
+        given=options.variables_of(ctx, names, values),
+        check=check,
+        incident=values["incident"] or "",
+        timeout=values["timeout"],
+        lease=values.get("lease") or 0,
+        verbosity=root_of(ctx).get("verbose", 0),
+    )
+
+
+def carry_out(ctx: click.Context, order: Order) -> Outcome:
+    """Say what earlier commands left behind, then carry out the order with progress. Raises IrctlError."""
+    from irctl.cli.progress import progress
+    from irctl.orders import flow
+
+    settings = settings_of(ctx)
+    remind(settings.home_path)
+    order = replace(order, incident=order.incident or _confirmed_incident(ctx, order, settings.home_path))
+    with progress(order, quiet=wants_json(ctx)) as show:
+        return flow.carry_out(order, settings, show)
+
+
+def _confirmed_incident(ctx: click.Context, order: Order, home: Path) -> str:
+    """The one incident that is open, where somebody at the terminal confirms that the order belongs to it; else ''."""
+    if not order.changes or wants_json(ctx) or not sys.stdin.isatty():
+        return ""
+    from irctl.incidents import incidents
+
+    only = incidents.single_open(home)
+    belongs = only is not None and click.confirm(f"Does this belong to {only.incident} ({only.title})?", default=True, err=True)
+    return only.incident if only and belongs else ""

@@ -1,0 +1,68 @@
+"""The catalogue, and all that is known about one of its entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from irctl.catalog.catalog import Option, Remediation
+from irctl.cli import render
+
+
+def show(remediations: Sequence[Remediation], diagnoses: Sequence[Remediation], *, as_json: bool) -> None:
+    """Print a line for each remediation and diagnosis."""
+    if as_json:
+        rows = [{"name": one.name, "summary": one.summary, "kind": one.about["kind"]} for one in [*remediations, *diagnoses]]
+        render.as_object({"schema": "irctl/catalog/1", "entries": rows})
+        return
+    click.echo("Remediations (irctl remediate NAME)")
+    render.table([f"  {one.name}", one.about["severity"], _approvals(one), one.summary] for one in remediations)
+    click.echo("\nDiagnoses (irctl diagnose NAME)")
+    render.table([f"  {one.name}", one.summary] for one in diagnoses)
+
+
+def _approvals(remediation: Remediation) -> str:
+    number = len(remediation.about.get("approvals", []))
+    return f"{number} approval{'s' if number > 1 else ''}" if number else ""
+
+
+def show_entry(remediation: Remediation, *, as_json: bool) -> None:
+    """Print all that is known about one remediation."""
+    metadata = remediation.about
+    if as_json:
+        options = [{**vars(option), "choices": list(option.choices)} for option in remediation.options]
+        head = {"schema": "irctl/catalog-entry/1", "name": remediation.name, "summary": remediation.summary}
+        render.as_object(head | {"description": list(remediation.description), "options": options, "about": metadata})
+        return
+    click.echo(f"{click.style(remediation.name, bold=True)}: {remediation.summary}\n")
+    click.echo("\n".join(remediation.description) + "\n")
+    render.table(_facts(remediation))
+    click.echo("\nOptions")
+    render.table([f"  {option.flag}", _default(option), option.description] for option in remediation.typed)
+    click.echo("\nInventory variables")
+    variables = [option for option in remediation.options if not option.flag]
+    render.table([f"  {option.variable}", _default(option), option.description] for option in variables)
+    click.echo(f"\nExample: irctl remediate {remediation.name} {metadata.get('example', '--host prod')}")
+    readme = remediation.folder / "README.md"
+    if readme.exists():
+        click.echo(f"When not to use it: {readme}")
+
+
+def _facts(remediation: Remediation) -> list[tuple[str, str]]:
+    metadata = remediation.about
+    return [
+        ("severity", metadata["severity"]),
+        ("impact", metadata["impact"]),
+        ("approvals", ", ".join(metadata.get("approvals", [])) or "none needed"),
+        ("can be undone", "yes" if metadata["reversible"] else "no"),
+        ("alerts", ", ".join(metadata.get("alerts", []))),
+        ("sources", ", ".join(metadata.get("sources", []))),
+        ("corrects", ", ".join(metadata.get("corrects", []))),
+        ("practise every", metadata.get("drill_every", "-")),
+    ]
+
+
+def _default(option: Option) -> str:
+    return "" if option.default in (None, [], "") else json.dumps(option.default, ensure_ascii=False).strip('"')[:24]

@@ -1,0 +1,23 @@
+"""The result of a run, for whoever ordered it."""
+
+from __future__ import annotations
+
+import click
+
+from irctl.cli import render
+from irctl.orders import flow
+from irctl.orders.flow import Order, Outcome
+
+
+def show(order: Order, outcome: Outcome, *, as_json: bool) -> None:
+    """Print a line for each host, then how long it took, where the record is, and whether it can be undone."""
+    if as_json:
+        render.as_object(flow.envelope(order, outcome))
+        return
+    render.table([name, render.outcome(host.outcome, check=order.check), host.reason] for name, host in outcome.hosts.items())
+    metadata = order.found.about
+    final = order.entry_point == "main" and not order.check and not metadata.get("reversible", True)
+    undo = " · cannot be undone" if final and outcome.outcome in ("changed", "partial") else ""
+    click.echo(f"{outcome.seconds:.1f} s · record: {outcome.folder} (sealed){undo}")
+    if outcome.outcome == "indeterminate" and (diagnosis := metadata.get("diagnose")):
+        click.echo(f"Its hosts may have been changed. Look: irctl diagnose {diagnosis} --host {order.names[0]}")
