@@ -110,3 +110,8 @@ def printable(text: object, most: int = 400) -> str:
     """Make text from outside inert for terminals and logs: control characters become '?', and it is cut at `most`."""
     clean = _CONTROL.sub("?", str(text)).encode("utf-8", "replace").decode()
     return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """'1 file', '12 files', '2 addresses'. `plural` is for a noun that takes more than an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

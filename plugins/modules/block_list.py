@@ -138,16 +138,13 @@ refusals:
   elements: str
 """
 
-import json
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import networks
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws.clients import ARGUMENTS as AWS
-from ansible_collections.irctl.runbooks.plugins.module_utils.edge import block_list
-from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Backend, Blocked, counted
+from ansible_collections.irctl.runbooks.plugins.module_utils.edge import block_list, block_steps, revert_steps
+from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Backend, Request
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved", "removed", "extended"], "default": "listed"},
@@ -188,19 +185,28 @@ def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
     if not params["backend"]:
         raise ValueError("block_ip_backend: what kind of place blocks has to be set for this host: wafv2, nacl, nftables or nginx")
-    if params["record"] is not None:
-        added = block_list.check(params["record"])
-        return _TAKE_OUT[params["state"]](_backend({**params, "addresses": block_list.texts(added)}), added, params, check_mode)
+    return _revert(params, check_mode) if params["record"] is not None else _block(params, check_mode)
+
+
+def _block(params: Params, check_mode: bool) -> Result:
+    """Block the addresses that the arguments name."""
     if params["state"] == "extended":
         raise ValueError("record: needed, as a run captured it")
     if not params["addresses"]:
         raise ValueError("addresses: at least one is needed; nothing ever means all of them")
-    if params["state"] == "listed" and (said := block_list.misread(params)):
-        return {"changed": False, "refusals": said, "msg": "not looked at"}
-    asked, unread = networks.parse_all(params["addresses"])
-    if unread:
-        raise Failure(f"{' '.join(block_list.shortened(unread))} Nothing was changed.")
-    return _BLOCK[params["state"]](_backend(params), networks.narrowed(asked), params, check_mode)
+    if params["state"] == "listed" and (reasons := block_list.argument_errors(params)):
+        return {"changed": False, "refusals": reasons, "msg": "not looked at"}
+    addresses, unreadable = networks.parse_all(params["addresses"])
+    if unreadable:
+        raise Failure(f"{' '.join(block_list.shortened(unreadable))} Nothing was changed.")
+    return block_steps.STEPS[params["state"]](Request(_backend(params), networks.narrowed(addresses), params, check_mode))
+
+
+def _revert(params: Params, check_mode: bool) -> Result:
+    """Take out the addresses that the run of this record added."""
+    added = block_list.added_networks(params["record"])
+    backend = _backend({**params, "addresses": block_list.as_texts(added)})
+    return revert_steps.STEPS[params["state"]](Request(backend, added, params, check_mode))
 
 
 def _backend(params: Params) -> Backend:
@@ -220,154 +226,6 @@ def _backend(params: Params) -> Backend:
     from ansible_collections.irctl.runbooks.plugins.module_utils.edge import deny_file
 
     return deny_file.Backend(params)
-
-
-def _listed(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    protected, blocked = backend.learnt(), backend.read()
-    wanted = block_list.plan(asked, blocked.entries)
-    return {
-        "changed": False,
-        "found": {"entries": block_list.texts(blocked.entries), "add": block_list.texts(wanted.add), "place": dict(blocked.place)},
-        "summary": _summary(blocked),
-        "refusals": block_list.refusals(asked, blocked, protected),
-        "msg": " · ".join([f"{len(blocked.entries)} in the list, {len(wanted.add)} to add", *_doubts(backend, blocked, params)]),
-    }
-
-
-def _summary(blocked: Blocked) -> Result:
-    return {"list": dict(blocked.place), "entries": len(blocked.entries)}
-
-
-def _doubts(backend: Backend, blocked: Blocked, params: Params) -> list[str]:
-    """What keeps the list from its effect as the place is now, and what a person should know."""
-    lacks = backend.shortcomings()
-    return [*(["what is missing will be made"] if lacks and params["create_rule"] else lacks), *blocked.notes]
-
-
-def _captured(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    found = params["found"]
-    if found is None:
-        raise ValueError("found: needed, as state=listed returned it")
-    add = networks.parse_all(found["add"])[0]
-    ends = bool(params["seconds"]) and params["backend"] == "nftables"
-    record = block_list.record(block_list.Plan(add=add, there=asked - add), found["place"], ends)
-    evidence = {block_list.REVERT: _text(record), "list-before.json": _text(found["entries"])}
-    return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
-
-
-def _text(document: Any) -> str:
-    return json.dumps(document, indent=0, ensure_ascii=False) + "\n"
-
-
-def _changed(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    if said := block_list.misread(params):
-        raise Failure(f"{' '.join(said)} Nothing was changed.")
-    blocked = backend.read()
-    if said := block_list.refusals(asked, blocked, backend.learnt()):
-        raise Failure(f"{' '.join(said)} Nothing was changed.")
-    add = block_list.plan(asked, blocked.entries).add
-    if late := block_list.unrecorded(add, params["found"]):
-        raise Failure(f"{late} Nothing was changed.")
-    makes = params["create_rule"] and bool(backend.shortcomings())
-    if makes:
-        backend.ready(check_mode)
-    if add and not check_mode:
-        backend.write(add, frozenset(), params["seconds"])
-    return {"changed": bool(add or makes), "msg": _done(len(add), makes, "would be " if check_mode else "")}
-
-
-def _done(number: int, makes: bool, would: str) -> str:
-    parts = [f"{counted(number)} {would}blocked" if number else "blocked already"]
-    return ", ".join([*parts, *([f"what blocks them {would}made"] if makes else [])])
-
-
-def _proved(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    """What is there now; Failure where an address is missing or the list has no effect, if this is in earnest."""
-    blocked = backend.read()
-    within = networks.covering(blocked.expires)
-    soon = [blocked.expires[around] for one in block_list.plan(asked, blocked.entries).there if (around := within(one))]
-    ends = [f"{counted(len(soon))} of them only for {min(soon)} s and more"] if soon else []
-    said, lacks = [f"{len(blocked.entries)} in the list", *ends, *blocked.notes], backend.shortcomings()
-    result = {"changed": False, "summary": _summary(blocked), "in_short": ", ".join(said)}
-    if check_mode:
-        without = [] if params["create_rule"] else lacks
-        return {**result, "in_short": ", ".join([*said, *without]), "msg": "not done in a dry run"}
-    if missing := block_list.plan(asked, blocked.entries).add:
-        raise Failure(f"Not in the list: {networks.listed(missing)}.")
-    if lacks:
-        raise Failure(f"{counted(len(asked))} {'is' if len(asked) == 1 else 'are'} in the list. {' '.join(lacks)}")
-    return {**result, "msg": f"{counted(len(asked))} blocked"}
-
-
-def _let_through(backend: Backend, asked: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    there = asked & backend.read().entries
-    if there and not check_mode:
-        backend.write(frozenset(), there, None)
-    would = "would be " if check_mode else ""
-    return {"changed": bool(there), "msg": f"{networks.listed(asked)} {f'{would}let through' if there else 'gets through already'}"}
-
-
-def _to_take_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    blocked = backend.read()
-    still = block_list.left(added, blocked, params["record"])
-    return {
-        "changed": False,
-        "found": {"entries": block_list.texts(blocked.entries)},
-        "summary": _summary(blocked),
-        "refusals": block_list.objections(blocked, params["record"], params["force"]),
-        "msg": f"{len(blocked.entries)} in the list, {len(still)} of them from that run",
-    }
-
-
-def _captured_again(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    entries = (params["found"] or {}).get("entries") or block_list.texts(backend.read().entries)
-    return {"changed": False, "evidence": {"list-before.json": _text(entries)}, "msg": "list-before.json"}
-
-
-def _taken_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    blocked = backend.read()
-    if said := block_list.objections(blocked, params["record"], params["force"]):
-        raise Failure(f"{' '.join(said)} Nothing was changed.")
-    there = block_list.left(added, blocked, params["record"])
-    if there and not check_mode:
-        backend.write(frozenset(), there, None)
-    would = "would be " if check_mode else ""
-    gone = len(added) - len(there)
-    said = [f"{counted(len(there))} {would}let through again"] if there else ["as it was found"]
-    return {"changed": bool(there), "msg": ", ".join([*said, *([f"{gone} gone already"] if gone else [])])}
-
-
-def _prolonged(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    """Let what is left of that run's entries stay for so many seconds from now, where the place itself lets go of them."""
-    blocked = backend.read()
-    if said := block_list.objections(blocked, params["record"], params["force"]):
-        raise Failure(f"{' '.join(said)} Nothing was changed.")
-    there = block_list.left(added, blocked, params["record"])
-    if there and not check_mode:
-        backend.write(there, frozenset(), params["seconds"])
-    return {"changed": bool(there), "msg": f"{counted(len(there))} blocked for {duration(params['seconds'])} from now"}
-
-
-def _proved_out(backend: Backend, added: frozenset[Network], params: Params, check_mode: bool) -> Result:
-    """What is there now; Failure where an entry of that run is left, if this is in earnest."""
-    blocked = backend.read()
-    in_short = ", ".join([f"{len(blocked.entries)} in the list", *blocked.notes])
-    result = {"changed": False, "summary": _summary(blocked), "in_short": in_short}
-    if check_mode:
-        return {**result, "msg": "not done in a dry run"}
-    if left := block_list.left(added, blocked, params["record"]):
-        raise Failure(f"Still in the list: {networks.listed(left)}.")
-    return {**result, "msg": "none of them is left"}
-
-
-_BLOCK = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved, "removed": _let_through}
-_TAKE_OUT = {
-    "listed": _to_take_out,
-    "captured": _captured_again,
-    "changed": _taken_out,
-    "proved": _proved_out,
-    "extended": _prolonged,
-}
 
 
 def main() -> None:

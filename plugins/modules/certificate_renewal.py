@@ -85,7 +85,7 @@ import json
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, drill, renewal, x509
-from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Look, Renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal, Status
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
 ARGUMENTS: dict[str, Any] = {
@@ -123,131 +123,132 @@ def run(params: Params, check_mode: bool) -> Result:
 
 
 def _listed(work: Renewal, check_mode: bool) -> Result:
-    look = work.look()
-    due = work.due(look)
-    waiting = due and work.waiting(look)
+    status = work.status()
+    due = work.due(status)
+    waiting = due and work.waiting(status)
     return {
         "changed": False,
-        "found": {"version": look.version, "next": work.find().following(), "due": due, "reload": bool(look.stale())},
-        "summary": _summary(look),
-        "refusals": work.refusals(look, due, waiting),
-        "msg": " · ".join([_state(look), *_to_do(look, due, waiting)]) + (_left_out(work) if due else ""),
+        "found": {"version": status.version, "next": work.lineage().following(), "due": due, "reload": bool(status.stale())},
+        "summary": _summary(status),
+        "refusals": work.refusals(status, due, waiting),
+        "msg": " · ".join([_state(status), *_to_do(status, due, waiting)]) + (_left_out(work) if due else ""),
     }
 
 
 def _left_out(work: Renewal) -> str:
-    return "".join(f" · {hook}" for hook in certbot.hooks(work.find())[1])
+    return "".join(f" · {hook}" for hook in certbot.hooks(work.lineage())[1])
 
 
-def _state(look: Look) -> str:
-    left, served = x509.days_left(look.leaf, look.now), len(look.served)
-    ends = f"{left} days left" if left >= 0 else "expired"
-    same = "served" if not look.stale() else "another one is served"
-    return f"{ends} ({x509.moment(look.leaf.ends)}), {same} by {served} server{'' if served == 1 else 's'}"
+def _state(status: Status) -> str:
+    days, served = x509.days_left(status.leaf, status.now), len(status.served)
+    ends = f"{days} days left" if days >= 0 else "expired"
+    same = "served" if not status.stale() else "another one is served"
+    return f"{ends} ({x509.date_text(status.leaf.ends)}), {same} by {served} server{'' if served == 1 else 's'}"
 
 
-def _to_do(look: Look, due: bool, waiting: bool) -> list[str]:
-    said = x509.broken(look.pair)
+def _to_do(status: Status, due: bool, waiting: bool) -> list[str]:
+    defects = x509.defects(status.pair)
     if due:
-        return [*said, "one was issued already, to take into use" if waiting else "to renew"]
-    return [*said, "nginx to reload"] if look.stale() else said
+        return [*defects, "one was issued already, to take into use" if waiting else "to renew"]
+    return [*defects, "nginx to reload"] if status.stale() else defects
 
 
-def _summary(look: Look) -> Result:
-    leaf = look.leaf
-    stored = {"version": look.version, "serial": leaf.serial, "sha256": leaf.sha256, "names": sorted(leaf.names)}
-    dates = {"ends": x509.moment(leaf.ends), "days_left": x509.days_left(leaf, look.now)}
-    served = {str(one): what.sha256 or what.why for one, what in look.served.items()}
+def _summary(status: Status) -> Result:
+    leaf = status.leaf
+    stored = {"version": status.version, "serial": leaf.serial, "sha256": leaf.sha256, "names": sorted(leaf.names)}
+    dates = {"ends": x509.date_text(leaf.ends), "days_left": x509.days_left(leaf, status.now)}
+    served = {str(one): what.sha256 or what.why for one, what in status.served.items()}
     return {"stored": {**stored, **dates}, "served": served}
 
 
 def _captured(work: Renewal, check_mode: bool) -> Result:
-    look, found = work.look(), work.params["found"]
-    if look.version != found["version"]:
+    status, listing = work.status(), work.params["found"]
+    if status.version != listing["version"]:
         raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
-    before = drill.found(work.find(), look)
-    document = renewal.record(work.name, before, found["next"] if found["due"] else look.version)
-    public = renewal.text_of(work.find(), look.version)
+    before = drill.found(work.lineage(), status)
+    document = renewal.record(work.name, before, listing["next"] if listing["due"] else status.version)
+    public = renewal.public_text(work.lineage(), status.version)
     evidence = {renewal.REVERT: json.dumps(document, indent=1) + "\n", "certificate-before.pem": public}
     return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
 
 
 def _changed(work: Renewal, check_mode: bool) -> Result:
-    found = work.params["found"]
-    if check_mode or not (found["due"] or found["reload"]):
-        said = "would be renewed" if found["due"] else "nginx would be reloaded" if found["reload"] else "long enough"
-        left_out = _left_out(work) if found["due"] else ""
-        return {"changed": bool(found["due"] or found["reload"]), "msg": f"{said}{left_out}"}
-    with work.alone():
-        look = work.look()
-        if (look.version, work.find().following()) != (found["version"], found["next"]):
+    listing = work.params["found"]
+    if check_mode or not (listing["due"] or listing["reload"]):
+        action = "would be renewed" if listing["due"] else "nginx would be reloaded" if listing["reload"] else "long enough"
+        left_out = _left_out(work) if listing["due"] else ""
+        return {"changed": bool(listing["due"] or listing["reload"]), "msg": f"{action}{left_out}"}
+    with work.exclusive():
+        status = work.status()
+        if (status.version, work.lineage().following()) != (listing["version"], listing["next"]):
             raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
-        due = work.due(look)
-        if against := work.refusals(look, due, due and work.waiting(look)):
+        due = work.due(status)
+        if against := work.refusals(status, due, due and work.waiting(status)):
             raise Failure(f"{' '.join(against)} Nothing was changed.")
         if due:
-            work.renew(look, found["next"])
-            return {"changed": True, "msg": f"renewed, and nginx reloaded (version {found['next']}){_left_out(work)}"}
-        work.nginx.serve(look.site.listeners, look.leaf.sha256)
+            work.renew(status, listing["next"])
+            return {"changed": True, "msg": f"renewed, and nginx reloaded (version {listing['next']}){_left_out(work)}"}
+        work.nginx.serve(status.site.listeners, status.leaf.sha256)
     return {"changed": True, "msg": "nginx reloaded"}
 
 
 def _proved(work: Renewal, check_mode: bool) -> Result:
     """What is there now; Failure where it does not last, is not whole, or is not what is served, if this is in earnest."""
-    look = work.look()
-    result = {"changed": False, "summary": _summary(look), "in_short": _state(look)}
+    status = work.status()
+    result = {"changed": False, "summary": _summary(status), "in_short": _state(status)}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    said = x509.broken(look.pair)
-    if x509.days_left(look.leaf, look.now) < work.params["days"]:
-        said.append(f"Fewer than {work.params['days']} days are left: it ends on {x509.moment(look.leaf.ends)}.")
-    if not look.site.listeners:
-        said.append(f"nginx serves nothing from {work.find().live}.")
-    said += [f"Another certificate than the stored one is served: {'; '.join(others)}."] if (others := look.stale()) else []
-    if said:
-        raise Failure(" ".join(said))
-    return {**result, "msg": f"serial {look.leaf.serial} is served"}
+    reasons = x509.defects(status.pair)
+    if x509.days_left(status.leaf, status.now) < work.params["days"]:
+        reasons.append(f"Fewer than {work.params['days']} days are left: it ends on {x509.date_text(status.leaf.ends)}.")
+    if not status.site.listeners:
+        reasons.append(f"nginx serves nothing from {work.lineage().live}.")
+    reasons += [f"Another certificate than the stored one is served: {'; '.join(others)}."] if (others := status.stale()) else []
+    if reasons:
+        raise Failure(" ".join(reasons))
+    return {**result, "msg": f"serial {status.leaf.serial} is served"}
 
 
 def _to_put_back(work: Renewal, check_mode: bool) -> Result:
-    look = work.look()
+    status = work.status()
     return {
         "changed": False,
-        "summary": _summary(look),
-        "refusals": renewal.against_return(work, look),
-        "msg": f"version {look.version} is in use, was {renewal.versions(work.params['record'], work.name)[0]}",
+        "summary": _summary(status),
+        "refusals": renewal.objections_to_return(work, status),
+        "msg": f"version {status.version} is in use, was {renewal.versions(work.params['record'], work.name)[0]}",
     }
 
 
 def _captured_again(work: Renewal, check_mode: bool) -> Result:
-    look = work.look()
-    return {"changed": False, "evidence": {"certificate-before.pem": renewal.text_of(work.find(), look.version)}, "msg": "kept"}
+    status = work.status()
+    before = renewal.public_text(work.lineage(), status.version)
+    return {"changed": False, "evidence": {"certificate-before.pem": before}, "msg": "kept"}
 
 
 def _put_back(work: Renewal, check_mode: bool) -> Result:
     old = renewal.versions(work.params["record"], work.name)[0]
-    with work.alone(check_mode):
-        look = work.look()
-        if said := renewal.against_return(work, look):
-            raise Failure(f"{' '.join(said)} Nothing was changed.")
-        if look.version == old and not look.stale() and not work.later(old):  # a revert that was killed may have left some
+    with work.exclusive(check_mode):
+        status = work.status()
+        if reasons := renewal.objections_to_return(work, status):
+            raise Failure(f"{' '.join(reasons)} Nothing was changed.")
+        if status.version == old and not status.stale() and not work.later(old):  # a revert that was killed may have left some
             return {"changed": False, "msg": "as it was found"}
         if not check_mode:
-            work.put_back(look, old)
+            work.put_back(status, old)
     return {"changed": True, "msg": f"version {old} {'would be' if check_mode else 'is'} in use again"}
 
 
 def _proved_back(work: Renewal, check_mode: bool) -> Result:
     """What is there now; Failure where it is not what that run found, if this is in earnest."""
-    look, (old, sha256, _) = work.look(), renewal.versions(work.params["record"], work.name)
-    result = {"changed": False, "summary": _summary(look), "in_short": _state(look)}
+    status, (old, sha256, _) = work.status(), renewal.versions(work.params["record"], work.name)
+    result = {"changed": False, "summary": _summary(status), "in_short": _state(status)}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    if (look.version, look.leaf.sha256) != (old, sha256):
-        raise Failure(f"Version {look.version} is in use, not {old}.")
-    if others := look.stale():
+    if (status.version, status.leaf.sha256) != (old, sha256):
+        raise Failure(f"Version {status.version} is in use, not {old}.")
+    if others := status.stale():
         raise Failure(f"Another certificate than the stored one is served: {'; '.join(others)}.")
-    return {**result, "msg": f"serial {look.leaf.serial} is served"}
+    return {**result, "msg": f"serial {status.leaf.serial} is served"}
 
 
 _RENEW = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}

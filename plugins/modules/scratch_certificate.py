@@ -58,18 +58,18 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make the fault, or take it away; in check mode only say whether there is one. Raises Failure or ValueError."""
     work = Renewal(params)
     if params["state"] == "absent":
-        changed = bool(drill.made(work.find())) if check_mode else drill.take_away(work)
+        changed = bool(drill.made(work.lineage())) if check_mode else drill.take_away(work)
         return _result(work, changed, "the drill's certificate is gone" if changed else "nothing of a drill is there")
-    served = drill.in_use(work.find())
+    served = drill.in_use(work.lineage())
     if not check_mode:
         drill.make(work)
     would = "would be" if check_mode else "is"
     return _result(work, not served, f"an expired certificate {would} served")
 
 
-def _result(work: Renewal, changed: bool, said: str) -> dict[str, Any]:
-    made = drill.made(work.find())
-    return {"changed": changed, "summary": {"certificate": work.name, "version": made and made.version}, "msg": said}
+def _result(work: Renewal, changed: bool, message: str) -> dict[str, Any]:
+    made = drill.made(work.lineage())
+    return {"changed": changed, "summary": {"certificate": work.name, "version": made and made.version}, "msg": message}
 
 
 def main() -> None:

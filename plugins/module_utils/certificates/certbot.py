@@ -35,7 +35,7 @@ class Order:
 
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
-        self._root = os.path.join(lineage.ours, "order")
+        self._root = os.path.join(lineage.own_folder, "order")
         self._inside = Lineage(self._root, lineage.name)
 
     def files(self) -> list[str]:
@@ -63,12 +63,12 @@ class Order:
             raise Failure(f"{printable(self._root)} cannot be made: {error.strerror}. No certificate was asked for.") from None
         where = [f"--config-dir={self._root}", f"--work-dir={self._root}/work", f"--logs-dir={self._root}/logs"]
         words = [*command, "renew", f"--cert-name={self._lineage.name}", *OPTIONS, *NO_HOOKS, *where]
-        for left in reversed(range(TRIES)):
-            said = _run(words, bundle)
-            if said is None or not left or "badNonce" not in said:
+        for remaining in reversed(range(TRIES)):
+            reason = _run(words, bundle)
+            if reason is None or not remaining or "badNonce" not in reason:
                 break
-        if said is not None:
-            raise Failure(f"No new certificate: {printable(said)}")
+        if reason is not None:
+            raise Failure(f"No new certificate: {printable(reason)}")
         if self.pair() is None:
             raise Failure("certbot ended well and left no whole certificate.")
 
@@ -91,33 +91,33 @@ class Order:
         """Forget the order; of a certificate that was issued the public part stays, because the CA has counted it."""
         with suppress(OSError, Failure):
             if os.path.exists(cert := self._inside.path("cert", NEW)):
-                os.makedirs(folder := os.path.join(self._lineage.ours, "issued"), mode=0o700, exist_ok=True)
+                os.makedirs(folder := os.path.join(self._lineage.own_folder, "issued"), mode=0o700, exist_ok=True)
                 os.rename(cert, os.path.join(folder, f"cert-{openssl.chain(cert)[0].sha256[:16]}.pem"))
         shutil.rmtree(self._root, ignore_errors=True)
 
 
 def hooks(lineage: Lineage) -> tuple[list[str], list[str]]:
     """What stands in the way of a renewal without certbot's hooks, and which hooks will be left out; each a sentence."""
-    found = {seen[1]: seen[2] for line in _lines(lineage) if (seen := _SETTING.fullmatch(line.rstrip("\n")))}
-    every = [("", name, found[name]) for name in ("pre_hook", "post_hook", "renew_hook", "deploy_hook") if found.get(name)]
+    settings = {seen[1]: seen[2] for line in _lines(lineage) if (seen := _SETTING.fullmatch(line.rstrip("\n")))}
+    every = [("", name, settings[name]) for name in ("pre_hook", "post_hook", "renew_hook", "deploy_hook") if settings.get(name)]
     every += _common_hooks()
-    said, left = [], []
+    obstacles, left_out = [], []
     for file, name, command in every:
         if name in ("pre_hook", "post_hook"):
-            said.append(f"{file or 'The lineage'} has a {name} ({printable(command, 80)}), which irctl does not run.")
+            obstacles.append(f"{file or 'The lineage'} has a {name} ({printable(command, 80)}), which irctl does not run.")
         else:
-            left.append(f"{f'the {name} of {file}' if file else f'its {name}'} is not run: {printable(command, 80)}")
-    return said, left
+            left_out.append(f"{f'the {name} of {file}' if file else f'its {name}'} is not run: {printable(command, 80)}")
+    return obstacles, left_out
 
 
 def _common_hooks() -> list[tuple[str, str, str]]:
     """The file, the name and the command of each hook that is meant for every lineage of the host."""
-    found = []
+    hooks = []
     for path in (one.replace("~", _home(), 1) for one in COMMON):
         with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
             seen = [_COMMON_HOOK.fullmatch(line.rstrip("\n")) for line in file]
-            found += [(printable(path), f"{one[1]}_hook", command) for one in seen if one and (command := one[2].strip("'\""))]
-    return found
+            hooks += [(printable(path), f"{one[1]}_hook", command) for one in seen if one and (command := one[2].strip("'\""))]
+    return hooks
 
 
 def staged(lines: Iterable[str], inside: Lineage) -> list[str]:
@@ -125,8 +125,8 @@ def staged(lines: Iterable[str], inside: Lineage) -> list[str]:
     places = {"archive_dir": inside.archive} | {kind: os.path.join(inside.live, f"{kind}.pem") for kind in KINDS}
     kept = []
     for line in lines:
-        found = _SETTING.fullmatch(line.rstrip("\n"))
-        name = found[1] if found else ""
+        match = _SETTING.fullmatch(line.rstrip("\n"))
+        name = match[1] if match else ""
         if name in _PLACES:
             kept.append(f"{name} = {places[name]}\n")
         elif name not in _DROPPED:
@@ -142,10 +142,10 @@ def _lines(lineage: Lineage) -> list[str]:
         raise Failure(f"{printable(lineage.settings)} cannot be read: {error.strerror}.") from None
 
 
-def room(lineage: Lineage) -> str:
+def disk_space_objection(lineage: Lineage) -> str:
     """Say that the disk is too full for an order; '' where it is not."""
-    about = os.statvfs(lineage.config)
-    free = about.f_bavail * about.f_frsize
+    space = os.statvfs(lineage.config)
+    free = space.f_bavail * space.f_frsize
     return (
         f"Only {free >> 10} KiB are free where {printable(lineage.config)} is; an order needs {NEEDS >> 10}."
         if free < NEEDS
@@ -172,12 +172,12 @@ def _run(words: Sequence[str], bundle: str | None) -> str | None:
         return f"certbot did not end in {SECONDS} s."
     except OSError as error:
         return f"certbot cannot be started: {error.strerror}."
-    return why(done.stdout) if done.returncode else None
+    return reason(done.stdout) if done.returncode else None
 
 
-def why(said: str) -> str:
+def reason(printed: str) -> str:
     """The one line of what certbot prints that says why, with the details of a challenge that failed. Pure."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     chosen = next((line.partition("with error: ")[2] for line in lines if "with error: " in line), "")
     details = [line.partition("Detail:")[2].strip() for line in lines if line.startswith("Detail:")]
     return " ".join(filter(None, [chosen or (lines[-1] if lines else "certbot said nothing."), *details[:2]]))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import openssl, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import KINDS, Lineage
-from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Look, Renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal, Status
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
 LASTED = 90 * x509.DAY
@@ -28,51 +28,51 @@ class Made(NamedTuple):
 
 def make(work: Renewal) -> int:
     """Serve an expired certificate as the next version; return its number. One that is served already stays."""
-    lineage = work.find()
-    with work.alone():
-        look = work.look()
+    lineage = work.lineage()
+    with work.exclusive():
+        status = work.status()
         if in_use(lineage):
-            _serve(work, look)
-            return look.version
+            _serve(work, status)
+            return status.version
         _forget(lineage, made(lineage))
-        key, number, ended = lineage.path("privkey", look.version), lineage.following(), time.time() - AGO
-        pem = openssl.sign_by_itself(key, look.leaf.names, ended - LASTED, ended)
-        _write(_marker(lineage), Made(number, look.version, openssl.certificate(pem).sha256))  # before there is any of it
+        key, number, ended = lineage.path("privkey", status.version), lineage.following(), time.time() - AGO
+        pem = openssl.sign_by_itself(key, status.leaf.names, ended - LASTED, ended)
+        _write(_marker(lineage), Made(number, status.version, openssl.certificate(pem).sha256))  # before there is any of it
         with tempfile.TemporaryDirectory(prefix="irctl-") as folder:
             with open(os.path.join(folder, "pem"), "w", encoding="ascii") as file:
                 file.write(pem)
             lineage.install(number, [key if kind == "privkey" else file.name for kind in KINDS])
-        work.swap(lineage, number, look)
+        work.swap(lineage, number, status)
         return number
 
 
 def take_away(work: Renewal) -> bool:
     """Put back the certificate from before where the drill's is in use, and remove the drill's; return whether there was one."""
-    lineage = work.find()
+    lineage = work.lineage()
     if not made(lineage):
         return False
-    with work.alone():
-        look = work.look()
+    with work.exclusive():
+        status = work.status()
         if drill := in_use(lineage):
-            work.swap(lineage, drill.instead_of, look)
+            work.swap(lineage, drill.instead_of, status)
         else:
-            _serve(work, look)
+            _serve(work, status)
         _forget(lineage, made(lineage))
     return True
 
 
-def _serve(work: Renewal, look: Look) -> None:
+def _serve(work: Renewal, status: Status) -> None:
     """What is in use already is served too, should a run have been killed before its reload."""
-    if look.stale():
-        work.nginx.serve(look.site.listeners, look.leaf.sha256)
+    if status.stale():
+        work.nginx.serve(status.site.listeners, status.leaf.sha256)
 
 
-def found(lineage: Lineage, look: Look) -> tuple[int, str]:
+def found(lineage: Lineage, status: Status) -> tuple[int, str]:
     """The version that a revert is to put back, and its sha256: in the place of a drill's own the one from before the drill."""
     with suppress(Failure):  # what is left of a drill keeps nobody from a renewal
         if drill := in_use(lineage):
             return drill.instead_of, lineage.pair(drill.instead_of).leaf.sha256
-    return look.version, look.leaf.sha256
+    return status.version, status.leaf.sha256
 
 
 def in_use(lineage: Lineage) -> Made | None:
@@ -106,7 +106,7 @@ def made(lineage: Lineage) -> Made | None:
 
 
 def _marker(lineage: Lineage) -> str:
-    return os.path.join(lineage.ours, "drill.json")
+    return os.path.join(lineage.own_folder, "drill.json")
 
 
 def _write(path: str, drill: Made) -> None:

@@ -30,25 +30,25 @@ class Lineage:
         self.live = os.path.join(config, "live", name)
         self.archive = os.path.join(config, "archive", name)
         self.settings = os.path.join(config, "renewal", f"{name}.conf")
-        self.ours = os.path.join(config, "irctl", name)  # what irctl keeps of it; certbot looks at none of this
+        self.own_folder = os.path.join(config, "irctl", name)  # what irctl keeps of it; certbot looks at none of this
 
     def current(self) -> int:
         """The version in use. Raises Failure where there is none, or the links are of several."""
-        found = {kind: self._number(kind) for kind in KINDS}
-        if None in found.values():
-            raise Failure(f"{self.live} is none of certbot's: {', '.join(one for one in KINDS if not found[one])} leads nowhere.")
-        if len(set(found.values())) > 1:
-            said = ", ".join(f"{kind} {number}" for kind, number in found.items())
-            raise Failure(f"The links below {self.live} are of several versions: {said}.")
-        return found["cert"] or 0
+        numbers = {kind: self._number(kind) for kind in KINDS}
+        if None in numbers.values():
+            raise Failure(f"{self.live} is none of certbot's: {', '.join(one for one in KINDS if not numbers[one])} leads nowhere.")
+        if len(set(numbers.values())) > 1:
+            listed = ", ".join(f"{kind} {number}" for kind, number in numbers.items())
+            raise Failure(f"The links below {self.live} are of several versions: {listed}.")
+        return numbers["cert"] or 0
 
     def _number(self, kind: str) -> int | None:
         try:
             target = os.readlink(os.path.join(self.live, f"{kind}.pem"))
         except OSError:
             return None
-        found = re.fullmatch(rf"{kind}([1-9][0-9]{{0,5}})\.pem", os.path.basename(target))
-        return int(found[1]) if found and os.path.exists(self.path(kind, int(found[1]))) else None
+        match = re.fullmatch(rf"{kind}([1-9][0-9]{{0,5}})\.pem", os.path.basename(target))
+        return int(match[1]) if match and os.path.exists(self.path(kind, int(match[1]))) else None
 
     def path(self, kind: str, number: int) -> str:
         return os.path.join(self.archive, f"{kind}{number}.pem")
@@ -58,11 +58,11 @@ class Lineage:
 
     def versions(self) -> dict[int, set[str]]:
         """The kinds of file that there are of each version."""
-        found: dict[int, set[str]] = {}
+        kinds: dict[int, set[str]] = {}
         for name in _names(self.archive):
-            if seen := re.fullmatch(rf"({'|'.join(KINDS)})([1-9][0-9]{{0,5}})\.pem", name):
-                found.setdefault(int(seen[2]), set()).add(seen[1])
-        return found
+            if match := re.fullmatch(rf"({'|'.join(KINDS)})([1-9][0-9]{{0,5}})\.pem", name):
+                kinds.setdefault(int(match[2]), set()).add(match[1])
+        return kinds
 
     def following(self) -> int:
         """The number of the next version."""
@@ -71,13 +71,13 @@ class Lineage:
     def issued(self) -> list[Certificate]:
         """Every certificate of this lineage of which there still is a file, those that were never served too."""
         paths = [os.path.join(self.archive, name) for name in _names(self.archive)]
-        paths += [os.path.join(folder, name) for folder, _, names in os.walk(self.ours) for name in names]
-        found: list[Certificate] = []
+        paths += [os.path.join(folder, name) for folder, _, names in os.walk(self.own_folder) for name in names]
+        certificates: list[Certificate] = []
         for path in paths:
             if re.fullmatch(r"cert[^/]*\.pem", os.path.basename(path)):
                 with suppress(Failure):  # one that is cut short was not issued, or is there whole elsewhere
-                    found.append(openssl.chain(path)[0])
-        return found
+                    certificates.append(openssl.chain(path)[0])
+        return certificates
 
     def install(self, number: int, sources: Sequence[str]) -> None:
         """Keep four files, in the order of KINDS, as a version, which is not in use yet."""
@@ -103,7 +103,7 @@ class Lineage:
         shutil.rmtree(self._aside(sha256[:16]), ignore_errors=True)
 
     def _aside(self, called: str) -> str:
-        return os.path.join(self.ours, "aside", called)
+        return os.path.join(self.own_folder, "aside", called)
 
     def _called(self, number: int) -> str:
         try:
@@ -115,7 +115,7 @@ class Lineage:
         """Let all four links lead to this version, at once. The folder with those from before stays for `use_before`."""
         fresh = self._other
         try:
-            os.makedirs(self.ours, mode=0o700, exist_ok=True)
+            os.makedirs(self.own_folder, mode=0o700, exist_ok=True)
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.copytree(self.live, fresh, symlinks=True)
             for kind in KINDS:
@@ -143,10 +143,10 @@ class Lineage:
 
     @property
     def _other(self) -> str:
-        return os.path.join(self.ours, "next")
+        return os.path.join(self.own_folder, "next")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Hold off certbot itself, and other runs of irctl. Raises Failure where certbot is at work."""
         path = os.path.join(self.config, ".certbot.lock")
         try:
@@ -156,10 +156,10 @@ class Lineage:
         with os.fdopen(descriptor, "w") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                about = os.stat(path)  # whoever held it removes it at the end
+                status = os.stat(path)  # whoever held it removes it at the end
             except OSError:
-                about = None
-            if about is None or os.fstat(file.fileno()).st_ino != about.st_ino:
+                status = None
+            if status is None or os.fstat(file.fileno()).st_ino != status.st_ino:
                 raise Failure("certbot is at work on this host. Nothing was changed; run it again.")
             try:
                 yield
@@ -174,11 +174,11 @@ def names(config: str) -> list[str]:
 
 def find(config: str, name: str) -> Lineage:
     """The lineage of this name. Raises Failure where there is none, naming those that are there."""
-    found = Lineage(config, name)
-    if not os.path.exists(found.settings):
-        there = ", ".join(printable(one, 80) for one in names(config)) or "none"
-        raise Failure(f"certbot has no certificate {name} in {printable(config)}; it has: {there}.")
-    return found
+    lineage = Lineage(config, name)
+    if not os.path.exists(lineage.settings):
+        known = ", ".join(printable(one, 80) for one in names(config)) or "none"
+        raise Failure(f"certbot has no certificate {name} in {printable(config)}; it has: {known}.")
+    return lineage
 
 
 def _names(folder: str) -> list[str]:
@@ -194,11 +194,11 @@ def _copy(source: str, target: str, like: str) -> None:
     """Copy a file whole or not at all, with the owner and the mode of another."""
     part = f"{target}.irctl"
     try:
-        about = os.stat(like)
+        status = os.stat(like)
         with open(source, "rb") as read, open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as write:
             shutil.copyfileobj(read, write)
-            os.fchown(write.fileno(), about.st_uid, about.st_gid)
-            os.fchmod(write.fileno(), about.st_mode & 0o777)
+            os.fchown(write.fileno(), status.st_uid, status.st_gid)
+            os.fchmod(write.fileno(), status.st_mode & 0o777)
             write.flush()
             os.fsync(write.fileno())
         os.rename(part, target)

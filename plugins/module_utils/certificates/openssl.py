@@ -55,10 +55,10 @@ def read(path: str) -> str:
 
 def chain(path: str) -> tuple[Certificate, ...]:
     """The certificates of a file in their order. Raises Failure where there is none."""
-    found = tuple(certificate(block) for block in _BLOCK.findall(read(path)))
-    if not found:
+    certificates = tuple(certificate(block) for block in _BLOCK.findall(read(path)))
+    if not certificates:
         raise Failure(f"{printable(path)} has no certificate in it.")
-    return found
+    return certificates
 
 
 def certificate(pem: str) -> Certificate:
@@ -72,20 +72,20 @@ def certificate(pem: str) -> Certificate:
 
 def pair(certificate_path: str, key_path: str) -> Pair:
     """A certificate file with the key file beside it. Raises Failure where one of them cannot be read."""
-    found = chain(certificate_path)
+    certificates = chain(certificate_path)
     public = programs.output(["openssl", "x509", "-noout", "-pubkey"], read(certificate_path))
     try:
         own = programs.output(["openssl", "pkey", "-in", key_path, "-passin", "pass:", "-pubout"])
     except Failure:
         own = ""  # why is not repeated: it could quote the file
-    return Pair(found, key_fits=bool(own) and own == public)
+    return Pair(certificates, key_fits=bool(own) and own == public)
 
 
 def sign_by_itself(key_path: str, names: Iterable[str], begins: float, ends: float) -> str:
     """A certificate for these names, signed by its own key, of whatever dates. Raises Failure."""
     with tempfile.TemporaryDirectory(prefix="irctl-") as folder:
-        said = SELF_SIGNED.format(folder=folder, names=",".join(f"{_kind(one)}:{one}" for one in sorted(names)))
-        for name, text in (("settings", said), ("index", ""), ("serial", f"{secrets.token_hex(15)}\n")):
+        settings_text = SELF_SIGNED.format(folder=folder, names=",".join(f"{_kind(one)}:{one}" for one in sorted(names)))
+        for name, text in (("settings", settings_text), ("index", ""), ("serial", f"{secrets.token_hex(15)}\n")):
             with open(os.path.join(folder, name), "w", encoding="ascii") as file:
                 file.write(text)
         settings, request = f"{folder}/settings", f"{folder}/request"
@@ -109,6 +109,6 @@ def distrust(certificate_path: str, chain_path: str, roots: str) -> str:
     try:
         programs.output(["openssl", "verify", *given], errors=True)
     except Failure as error:
-        found = re.search(r"depth lookup: ?(.+)", str(error))
-        return f"Its chain does not lead to a certificate in {roots}: {found[1] if found else error}."
+        match = re.search(r"depth lookup: ?(.+)", str(error))
+        return f"Its chain does not lead to a certificate in {roots}: {match[1] if match else error}."
     return ""

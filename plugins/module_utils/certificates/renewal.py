@@ -20,7 +20,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 REVERT = "revert.json"
 
 
-class Look(NamedTuple):
+class Status(NamedTuple):
     """A lineage as it is now."""
 
     version: int
@@ -46,124 +46,125 @@ class Renewal:
         self.name = x509.check_name(params["name"])
         self.nginx = Nginx(params["nginx_test"], params["nginx_reload"])
 
-    def find(self) -> Lineage:
+    def lineage(self) -> Lineage:
         return lineages.find(self.params["config_dir"], self.name)
 
-    def alone(self, check_mode: bool = False) -> AbstractContextManager[None]:
+    def exclusive(self, check_mode: bool = False) -> AbstractContextManager[None]:
         """Hold off certbot and other runs; in check mode not even a lock is written."""
-        return nullcontext() if check_mode else self.find().alone()
+        return nullcontext() if check_mode else self.lineage().exclusive()
 
-    def look(self) -> Look:
-        lineage = self.find()
+    def status(self) -> Status:
+        lineage = self.lineage()
         version = lineage.current()
         site = self.nginx.site(lineage.live)
-        return Look(version, lineage.pair(version), site, tls_servers.served(site.listeners), time.time())
+        return Status(version, lineage.pair(version), site, tls_servers.served(site.listeners), time.time())
 
-    def due(self, look: Look) -> bool:
-        return bool(x509.days_left(look.leaf, look.now) < self.params["days"] or x509.broken(look.pair))
+    def due(self, status: Status) -> bool:
+        return bool(x509.days_left(status.leaf, status.now) < self.params["days"] or x509.defects(status.pair))
 
-    def waiting(self, look: Look) -> bool:
+    def waiting(self, status: Status) -> bool:
         """Whether a good pair was issued already that was not taken into use, so that none has to be asked for."""
-        order = certbot.Order(self.find())
+        order = certbot.Order(self.lineage())
         pair = order.pair()
-        return pair is not None and not self._objections(order, pair, look)
+        return pair is not None and not self._objections(order, pair, status)
 
-    def _objections(self, order: certbot.Order, pair: Pair, look: Look) -> list[str]:
-        said = x509.objections(pair, look.leaf.names | look.site.names, look.leaf, time.time())
-        return [*said, *filter(None, [order.distrust(self.params["roots"])])]
+    def _objections(self, order: certbot.Order, pair: Pair, status: Status) -> list[str]:
+        reasons = x509.objections(pair, status.leaf.names | status.site.names, status.leaf, time.time())
+        return [*reasons, *filter(None, [order.distrust(self.params["roots"])])]
 
-    def refusals(self, look: Look, due: bool, waiting: bool) -> list[str]:
+    def refusals(self, status: Status, due: bool, waiting: bool) -> list[str]:
         """Why this must not be done, each a sentence."""
-        said = [f"{why} Which of them is served cannot be told." for why in look.site.doubts]
-        if not look.site.listeners:
-            said.append(f"nginx serves nothing from {self.find().live}, so a renewal would have no effect.")
-        said += [f"{one} gives no handshake: {what.why}." for one, what in look.served.items() if what.why]
-        if lacking := x509.uncovered(look.site.names, look.leaf.names):
-            said.append(f"nginx serves {x509.listed(lacking)} with this certificate, which is not for it; a new one would not be.")
-        return said + (self._against_order(look) if due and not waiting else [])
+        reasons = [f"{why} Which of them is served cannot be told." for why in status.site.doubts]
+        if not status.site.listeners:
+            reasons.append(f"nginx serves nothing from {self.lineage().live}, so a renewal would have no effect.")
+        reasons += [f"{one} gives no handshake: {what.why}." for one, what in status.served.items() if what.why]
+        if missing := x509.uncovered(status.site.names, status.leaf.names):
+            names = x509.name_list(missing)
+            reasons.append(f"nginx serves {names} with this certificate, which is not for it; a new one would not be.")
+        return reasons + (self._against_order(status) if due and not waiting else [])
 
-    def _against_order(self, look: Look) -> list[str]:
-        lineage, days = self.find(), self.params["days"]
-        lasts = math.ceil((look.leaf.ends - look.leaf.begins) / x509.DAY)
-        said = [f"A certificate of this lineage lasts {lasts} days, so with --days {days} each run would renew it."] * (
+    def _against_order(self, status: Status) -> list[str]:
+        lineage, days = self.lineage(), self.params["days"]
+        lasts = math.ceil((status.leaf.ends - status.leaf.begins) / x509.DAY)
+        reasons = [f"A certificate of this lineage lasts {lasts} days, so with --days {days} each run would renew it."] * (
             lasts <= days
         )
-        issued = x509.recent(lineage.issued(), look.now)
-        said += [x509.beyond_budget(issued, self.params["limit"]), certbot.room(lineage)]
+        issued = x509.recent(lineage.issued(), status.now)
+        reasons += [x509.beyond_budget(issued, self.params["limit"]), certbot.disk_space_objection(lineage)]
         if not os.access(self.params["roots"], os.R_OK):
-            said.append(f"The new chain could not be checked: {printable(self.params['roots'])} cannot be read.")
-        return [one for one in [*certbot.hooks(lineage)[0], *said] if one]
+            reasons.append(f"The new chain could not be checked: {printable(self.params['roots'])} cannot be read.")
+        return [one for one in [*certbot.hooks(lineage)[0], *reasons] if one]
 
-    def renew(self, look: Look, number: int) -> None:
+    def renew(self, status: Status, number: int) -> None:
         """Issue a pair, or take the one that waits, look at it, and swap it in as version `number`. Raises Failure."""
-        lineage = self.find()
+        lineage = self.lineage()
         order = certbot.Order(lineage)
-        if not self.waiting(look):
+        if not self.waiting(status):
             order.place(self.params["certbot"], self.params["ca_bundle"])
         pair = order.pair()
-        if pair is None or (said := self._objections(order, pair, look)):
+        if pair is None or (reasons := self._objections(order, pair, status)):
             order.discard()
             raise Failure(
-                f"The new certificate is not served: {' '.join(said if pair else ['it is not whole.'])} Nothing was changed."
+                f"The new certificate is not served: {' '.join(reasons if pair else ['it is not whole.'])} Nothing was changed."
             )
         try:
             lineage.install(number, order.files())
-            self.swap(lineage, number, look)
+            self.swap(lineage, number, status)
         except BaseException:
             lineage.remove(number)
             raise
         order.discard()
 
-    def swap(self, lineage: Lineage, number: int, look: Look) -> None:
+    def swap(self, lineage: Lineage, number: int, status: Status) -> None:
         """Take a version into use and see it served; on any failure the one before is back in use, and served."""
         wanted = lineage.pair(number).leaf.sha256
         lineage.use(number)
         try:
-            self.nginx.serve(look.site.listeners, wanted)
+            self.nginx.serve(status.site.listeners, wanted)
         except BaseException as error:
             lineage.use_before()
-            said = self._back(look)
+            outcome = self._back(status)
             if isinstance(error, Failure):
-                raise Failure(f"{error} {said}") from None
+                raise Failure(f"{error} {outcome}") from None
             raise
         lineage.settle()
 
-    def put_back(self, look: Look, old: int) -> None:
+    def put_back(self, status: Status, old: int) -> None:
         """Take an earlier version into use. The later ones leave the archive, or certbot would bring them back at its next run."""
-        lineage = self.find()
-        if look.version != old:
-            self.swap(lineage, old, look)
-        elif look.stale():
-            self.nginx.serve(look.site.listeners, look.leaf.sha256)
+        lineage = self.lineage()
+        if status.version != old:
+            self.swap(lineage, old, status)
+        elif status.stale():
+            self.nginx.serve(status.site.listeners, status.leaf.sha256)
         for number in self.later(old):
             lineage.put_aside(number)
 
     def later(self, old: int) -> list[int]:
         """The versions in the archive that are newer than this one."""
-        return sorted(number for number in self.find().versions() if number > old)
+        return sorted(number for number in self.lineage().versions() if number > old)
 
-    def _back(self, look: Look) -> str:
+    def _back(self, status: Status) -> str:
         """Let nginx serve what is in use again, and say how that went."""
         why = ""
         try:  # even where it still does: a reload that comes late must not bring the other one after all
-            self.nginx.serve(look.site.listeners, look.leaf.sha256)
+            self.nginx.serve(status.site.listeners, status.leaf.sha256)
         except Failure as error:
             why = str(error)
-        if others := tls_servers.unlike(tls_servers.served(look.site.listeners), look.leaf.sha256):
+        if others := tls_servers.unlike(tls_servers.served(status.site.listeners), status.leaf.sha256):
             return f"The certificate from before is in use again, but not served: {'; '.join(others)}. {why}"
         return "The certificate from before is in use again, and served."
 
 
-def record(name: str, found: tuple[int, str], number: int) -> dict[str, Any]:
+def record(name: str, before: tuple[int, str], number: int) -> dict[str, Any]:
     """What a revert needs: the version before with its sha256, and the one that this run sets."""
-    before = {"version": found[0], "sha256": found[1]}
-    return {"captured": {name: before}, "sets": {name: {"version": number}}, "on": {"name": name}}
+    captured = {"version": before[0], "sha256": before[1]}
+    return {"captured": {name: captured}, "sets": {name: {"version": number}}, "on": {"name": name}}
 
 
-def versions(found: Mapping[str, Any], name: str) -> tuple[int, str, int]:
+def versions(record: Mapping[str, Any], name: str) -> tuple[int, str, int]:
     """Of a record: the version before, its sha256, and the version that the run set. Raises Failure where it is no such record."""
     try:
-        before, after = found["captured"][name], found["sets"][name]["version"]
+        before, after = record["captured"][name], record["sets"][name]["version"]
         old, sha256 = before["version"], before["sha256"]
     except (KeyError, TypeError):
         raise Failure("What that run captured is not of this certificate.") from None
@@ -172,22 +173,22 @@ def versions(found: Mapping[str, Any], name: str) -> tuple[int, str, int]:
     return old, sha256, after
 
 
-def against_return(work: Renewal, look: Look) -> list[str]:
+def objections_to_return(work: Renewal, status: Status) -> list[str]:
     """Why what a run found must not be put back, each a sentence."""
-    lineage, (old, sha256, after) = work.find(), versions(work.params["record"], work.name)
+    lineage, (old, sha256, after) = work.lineage(), versions(work.params["record"], work.name)
     if len(lineage.versions().get(old, ())) < len(lineages.KINDS) or lineage.pair(old).leaf.sha256 != sha256:
         return [f"The certificate that that run found, version {old}, is not there any more."]
     earlier = lineage.pair(old).leaf
-    said = []
-    if look.version not in (old, after) and not work.params["force"]:
-        said.append(
-            f"Version {look.version} is in use, which that run did not set. Add --force to put back version {old} all the same."
+    reasons = []
+    if status.version not in (old, after) and not work.params["force"]:
+        reasons.append(
+            f"Version {status.version} is in use, which that run did not set. Add --force to put back version {old} all the same."
         )
-    if earlier.ends <= look.now and look.version != old:
-        said.append(f"The certificate that that run found ended on {x509.moment(earlier.ends)}, so it is of no use.")
-    return said
+    if earlier.ends <= status.now and status.version != old:
+        reasons.append(f"The certificate that that run found ended on {x509.date_text(earlier.ends)}, so it is of no use.")
+    return reasons
 
 
-def text_of(lineage: Lineage, version: int) -> str:
+def public_text(lineage: Lineage, version: int) -> str:
     """The public part of a version: its certificate and chain."""
     return openssl.read(lineage.path("fullchain", version))

@@ -51,12 +51,12 @@ def check_name(text: str | None) -> str:
     return text
 
 
-def parse(said: str, sha256: str) -> Certificate:
+def parse(printed: str, sha256: str) -> Certificate:
     """What `openssl x509` prints of one certificate. Raises ValueError where it is not that."""
-    lines = dict(re.findall(r"^(serial|notBefore|notAfter|subject|issuer)=\s*(.*?)\s*$", said, re.MULTILINE))
+    lines = dict(re.findall(r"^(serial|notBefore|notAfter|subject|issuer)=\s*(.*?)\s*$", printed, re.MULTILINE))
     if len(lines) < 5:
         raise ValueError("openssl does not say what the certificate is")
-    names = {found.lower() for found in re.findall(r"(?:DNS|IP Address):([^,\s]+)", said)}
+    names = {name.lower() for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", printed)}
     begins, ends = _moment(lines["notBefore"]), _moment(lines["notAfter"])
     return Certificate(lines["serial"].lower(), sha256, frozenset(names), begins, ends, lines["subject"], lines["issuer"])
 
@@ -71,24 +71,24 @@ def days_left(one: Certificate, now: float) -> int:
     return int((one.ends - now) // DAY)
 
 
-def broken(pair: Pair) -> list[str]:
+def defects(pair: Pair) -> list[str]:
     """What is wrong with a pair apart from its dates and names; each a sentence."""
-    said = [] if pair.key_fits else ["The private key does not belong to the certificate."]
+    reasons = [] if pair.key_fits else ["The private key does not belong to the certificate."]
     if any(lower.issuer != upper.subject for lower, upper in pairwise(pair.chain)):
-        said.append("The chain is not in order: each certificate has to be followed by that of its issuer.")
-    return said
+        reasons.append("The chain is not in order: each certificate has to be followed by that of its issuer.")
+    return reasons
 
 
 def objections(new: Pair, wanted: Iterable[str], old: Certificate, now: float) -> list[str]:
     """Why a new pair must not be served in place of the old certificate; each a sentence."""
-    said, leaf = broken(new), new.leaf
-    if lacking := uncovered(wanted, leaf.names):
-        said.append(f"It is for {listed(leaf.names)} and lacks {listed(lacking)}.")
+    reasons, leaf = defects(new), new.leaf
+    if missing := uncovered(wanted, leaf.names):
+        reasons.append(f"It is for {name_list(leaf.names)} and lacks {name_list(missing)}.")
     if leaf.begins > now:
-        said.append(f"It is not valid before {moment(leaf.begins)}.")
+        reasons.append(f"It is not valid before {date_text(leaf.begins)}.")
     if leaf.ends <= max(now, old.ends):
-        said.append(f"It ends on {moment(leaf.ends)}, and the one that is there on {moment(old.ends)}.")
-    return said
+        reasons.append(f"It ends on {date_text(leaf.ends)}, and the one that is there on {date_text(old.ends)}.")
+    return reasons
 
 
 def uncovered(wanted: Iterable[str], names: Iterable[str]) -> frozenset[str]:
@@ -99,10 +99,10 @@ def uncovered(wanted: Iterable[str], names: Iterable[str]) -> frozenset[str]:
 
 def host_names(words: Iterable[str]) -> list[str]:
     """The names among those of a server_name that a certificate can have, in order; *.x stands for .x too."""
-    found: list[str] = []
+    result: list[str] = []
     for word in (one.lower().rstrip(".") for one in words):
-        found += [word[1:], f"*{word}"] if word.startswith(".") else [word]
-    return [one for one in found if _HOST.fullmatch(one) and not _address(one)]
+        result += [word[1:], f"*{word}"] if word.startswith(".") else [word]
+    return [one for one in result if _HOST.fullmatch(one) and not _address(one)]
 
 
 def _address(text: str) -> bool:
@@ -124,13 +124,13 @@ def beyond_budget(issued: Sequence[float], limit: int) -> str:
         return ""
     number = f"{len(issued)} certificate{'' if len(issued) == 1 else 's'} of this lineage"
     again = issued[len(issued) - limit] + WEEK
-    return f"{number} were issued within a week and the limit is {limit}; the next is allowed at {moment(again)}."
+    return f"{number} were issued within a week and the limit is {limit}; the next is allowed at {date_text(again)}."
 
 
-def moment(seconds: float) -> str:
+def date_text(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(seconds))
 
 
-def listed(names: Iterable[str]) -> str:
-    said = [printable(one, 100) for one in sorted(names)]
-    return ", ".join(said[:SHOWN]) + (f" and {len(said) - SHOWN} more" if len(said) > SHOWN else "") if said else "no name"
+def name_list(names: Iterable[str]) -> str:
+    texts = [printable(one, 100) for one in sorted(names)]
+    return ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "") if texts else "no name"

@@ -27,17 +27,17 @@ class Ancestor(NamedTuple):
 
 def protected() -> dict[Network, str]:
     """What must stay reachable from here. Raises Failure where it cannot be learnt."""
-    found = dict.fromkeys(addresses(_ip("address", "show")), "one of the host's own addresses")
+    networks = dict.fromkeys(addresses(_ip("address", "show")), "one of the host's own addresses")
     routes = [*_ip("-4", "route", "show", "default"), *_ip("-6", "route", "show", "default")]
-    found |= dict.fromkeys(gateways(routes), "a gateway of the host")
+    networks |= dict.fromkeys(gateways(routes), "a gateway of the host")
     clients = managers(programs.output(["ss", "-tnpH", "state", "established"]), list(ancestors(os.getpid())))
-    return found | dict.fromkeys(clients, "the address that this host is managed from by ssh")
+    return networks | dict.fromkeys(clients, "the address that this host is managed from by ssh")
 
 
 def _ip(*words: str) -> Any:
-    said = programs.output(["ip", "-j", *words])
+    printed = programs.output(["ip", "-j", *words])
     try:
-        return json.loads(said or "[]")
+        return json.loads(printed or "[]")
     except ValueError:
         raise Failure("ip -j does not print JSON, so the host's own addresses are unknown.") from None
 
@@ -56,14 +56,14 @@ def gateways(routes: Iterable[Mapping[str, Any]]) -> set[Network]:
 
 def managers(sockets: str, descent: list[Ancestor]) -> set[Network]:
     """Where ssh comes from: peers of sshd, and what ssh told the processes that this one descends from. Raises Failure."""
-    found = [ancestor.client for ancestor in descent if ancestor.client]
+    clients = [ancestor.client for ancestor in descent if ancestor.client]
     for line in sockets.splitlines():
-        seen = _SOCKET.match(line)
-        if seen and (seen["port"] == SSH_PORT or '"sshd' in seen["owners"]):
-            found.append(seen["peer"])
-    if not found and any(ancestor.name.startswith("sshd") for ancestor in descent):
+        match = _SOCKET.match(line)
+        if match and (match["port"] == SSH_PORT or '"sshd' in match["owners"]):
+            clients.append(match["peer"])
+    if not clients and any(ancestor.name.startswith("sshd") for ancestor in descent):
         raise Failure("The host is managed by ssh, and where from cannot be read, so nothing is blocked on it.")
-    return {_single(address) for address in found}
+    return {_single(address) for address in clients}
 
 
 def ancestors(pid: int) -> Iterator[Ancestor]:

@@ -34,17 +34,17 @@ class Backend:
         acl = self._look()
         entries = acl["Entries"]
         free = len(free_numbers(entries, self._first))
-        there = frozenset(denied(entries))
+        present = frozenset(denied(entries))
         asked = networks.parse_all(self._params["addresses"])[0]
-        new = plan(asked, there).add
+        new = plan(asked, present).add
         numbers = {4: free, 6: free - sum(one.version == 4 for one in new)}  # IPv4 and IPv6 share them
         room = {version: max(min(self._most - incoming(entries, version), numbers[version]), 0) for version in (4, 6)}
         place = {"backend": "nacl", "name": printable(self._id, 40), "id": self._id}
-        late = {number: one for one, found in denied(entries, late=True).items() if one in asked for number in found}
-        said = "rule {} denies {} after a rule that allows, and is left alone"
-        return Blocked(there, place, room, notes=tuple(said.format(number, shown(one)) for number, one in late.items()))
+        late = {number: one for one, numbers_of in denied(entries, late=True).items() if one in asked for number in numbers_of}
+        sentence = "rule {} denies {} after a rule that allows, and is left alone"
+        return Blocked(present, place, room, notes=tuple(sentence.format(number, shown(one)) for number, one in late.items()))
 
-    def learnt(self) -> Protected:
+    def protected(self) -> Protected:
         return clients.own_networks(self._client())
 
     def shortcomings(self) -> list[str]:
@@ -53,19 +53,19 @@ class Backend:
             return []
         return [f"{printable(self._id, 40)} blocks nothing: no subnet is associated with it."]
 
-    def ready(self, check_mode: bool) -> None:
+    def prepare(self, check_mode: bool) -> None:
         raise Failure("Which subnets a network ACL is for is not decided here; associate it yourself.")
 
     def write(self, add: frozenset[Network], remove: frozenset[Network], seconds: int | None) -> None:
-        for number, one in self._to_delete(remove):
-            self._delete(number, one)
+        for number, network in self._to_delete(remove):
+            self._delete(number, network)
         entries = self._look()["Entries"]
-        there = denied(entries)
-        new = [one for one in networks.ordered(add) if one not in there]
+        present = denied(entries)
+        new = [network for network in networks.ordered(add) if network not in present]
         self._require_room(entries, new)
-        for done, one in enumerate(new):
+        for done, network in enumerate(new):
             try:
-                self._create(one)
+                self._create(network)
             except Failure as error:
                 raise Failure(f"{error} {done} of {len(new)} were added before that; irctl revert takes them out.") from None
 
@@ -155,12 +155,12 @@ def _end(entries: Iterable[Entry]) -> int:
 def denied(entries: Iterable[Entry], *, late: bool = False) -> dict[Network, list[int]]:
     """The networks that nothing comes in from, each with the numbers of its rules; `late` those denied after some allow. Pure."""
     entries = list(entries)
-    end, found = _end(entries), dict[Network, list[int]]()
+    end, numbers = _end(entries), dict[Network, list[int]]()
     for entry in entries:
         whole = entry["RuleAction"] == "deny" and entry["Protocol"] == EVERYTHING and not entry["Egress"]
         if whole and entry["RuleNumber"] <= LAST and (entry["RuleNumber"] > end) == late:
-            found.setdefault(_of(entry), []).append(entry["RuleNumber"])
-    return found
+            numbers.setdefault(_of(entry), []).append(entry["RuleNumber"])
+    return numbers
 
 
 def free_numbers(entries: Iterable[Entry], first: int) -> list[int]:

@@ -41,15 +41,15 @@ def directives(text: str, folder: str) -> Iterator[tuple[str, str]]:
 def uses(line: str, folder: str, path: str) -> bool:
     """Whether a directive reads addresses from the file."""
     real = os.path.realpath(path)
-    return any(os.path.realpath(os.path.join(folder, found)) == real for found in _FROM_FILE.findall(line))
+    return any(os.path.realpath(os.path.join(folder, name)) == real for name in _FROM_FILE.findall(line))
 
 
-def lacking(found: list[tuple[str, str]], path: str) -> str:
+def objection(rules_read: list[tuple[str, str]], path: str) -> str:
     """Say why the rules do not block what the file lists; '' where they do. Pure, but for links in paths."""
-    engine = [line.split()[1].lower() for line, _ in found if re.match(r"SecRuleEngine\s+\S", line, re.IGNORECASE)]
+    engine = [line.split()[1].lower() for line, _ in rules_read if re.match(r"SecRuleEngine\s+\S", line, re.IGNORECASE)]
     if not engine or engine[-1] != "on":
         return f"ModSecurity blocks nothing: SecRuleEngine is {printable(engine[-1] if engine else 'off', 30)}."
-    rules = [line for line, folder in found if uses(line, folder, path)]
+    rules = [line for line, folder in rules_read if uses(line, folder, path)]
     denying = any("REMOTE_ADDR" in line and _denies(line) for line in rules)
     return "" if denying else "The rule of ModSecurity that reads the list does not deny by REMOTE_ADDR alone."
 

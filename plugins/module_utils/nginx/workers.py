@@ -37,11 +37,11 @@ def of(path: str, test: Sequence[str]) -> Workers:
 
 
 def _built_in(test: Sequence[str]) -> str:
-    about = programs.output(["-V" if word == "-t" else word for word in test], errors=True)
-    found = re.search(r"--pid-path=(\S+)", about)
-    if not found:
+    printed = programs.output(["-V" if word == "-t" else word for word in test], errors=True)
+    match = re.search(r"--pid-path=(\S+)", printed)
+    if not match:
         raise Failure("Which process nginx is cannot be told: its configuration has no pid line.")
-    return found[1]
+    return match[1]
 
 
 class Workers:

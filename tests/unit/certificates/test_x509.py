@@ -87,8 +87,8 @@ def test_a_certificate_that_is_kept_twice_counts_once_and_an_old_one_not_at_all(
     assert issued == [NOW - 3 * DAY, NOW - DAY]
     assert x509.beyond_budget(issued, 3) == ""
     full = x509.beyond_budget(issued, 2)
-    assert f"the next is allowed at {x509.moment(NOW + 4 * DAY)}" in full
-    assert x509.moment(NOW + 6 * DAY) in x509.beyond_budget(issued, 1), "the newest of two has to be a week old"
+    assert f"the next is allowed at {x509.date_text(NOW + 4 * DAY)}" in full
+    assert x509.date_text(NOW + 6 * DAY) in x509.beyond_budget(issued, 1), "the newest of two has to be a week old"
 
 
 CONFIG = """# configuration file /etc/nginx/nginx.conf:
@@ -167,7 +167,7 @@ def test_a_part_of_a_version_is_put_aside_too_and_a_second_time_finishes_the_fir
         Path(lineage.path("privkey", number)).write_text(str(number))
         lineage.put_aside(number)
     assert lineage.versions() == {}
-    assert sorted(path.read_text() for path in Path(lineage.ours).rglob("privkey*")) == ["2", "3"]
+    assert sorted(path.read_text() for path in Path(lineage.own_folder).rglob("privkey*")) == ["2", "3"]
 
 
 def test_what_certbot_prints_is_cut_to_why() -> None:
@@ -177,8 +177,8 @@ def test_what_certbot_prints_is_cut_to_why() -> None:
         "  Detail: 404",
         "All failed.",
     ]
-    assert certbot.why("\n".join(lines)) == "Some challenges have failed. 404"
-    assert certbot.why("one\ntwo\n") == "two"
+    assert certbot.reason("\n".join(lines)) == "Some challenges have failed. 404"
+    assert certbot.reason("one\ntwo\n") == "two"
 
 
 def test_links_of_several_versions_are_said_and_not_followed(tmp_path: Path) -> None:
@@ -200,4 +200,4 @@ def test_an_order_that_was_cut_short_in_the_middle_of_a_file_waits_for_nobody_an
         path.write_text("-----BEGIN CERTIFICATE-----\nMIIB")
     assert order.pair() is None
     order.discard()
-    assert [path.name for path in Path(lineage.ours).iterdir()] == ["issued"]
+    assert [path.name for path in Path(lineage.own_folder).iterdir()] == ["issued"]
