@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from irctl.catalog.content import OURS
 from irctl.lab import aws as lab_aws
 from irctl.lab.aws import Aws
 from irctl.lab.postgres import Postgres
-from irctl.record.folders import make_folder
+from irctl.record.folders import make_folder, private
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,20 @@ class Lab:
         return Aws(self.folder / "aws")
 
     def up(self) -> bool:
-        """Start what is not running, both at once; return whether anything was started. Raises IrctlError."""
+        """Start what is not running, both at once; return whether anything was started. Raises IrctlError.
+
+        Of a lab that cannot be made nothing is left.
+        """
+        with self._alone():
+            was = self.inventory.exists()
+            try:
+                return self._up()
+            except BaseException:
+                if not was:
+                    self._remove()
+                raise
+
+    def _up(self) -> bool:
         database, aws = not self.postgres.running(), lab_aws.installed() and not self.aws.running()
         if not (database or aws):
             return False
@@ -56,17 +72,31 @@ class Lab:
     def down(self) -> bool:
         """Stop and remove everything; return whether there was anything."""
         was = self.folder.exists()
+        with self._alone() if was else nullcontext():
+            self._remove()
+        return was
+
+    def _remove(self) -> None:
         self.aws.stop()
         self.postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-        return was
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other command makes or removes this lab."""
+        path = self.home / "locks" / "lab"
+        make_folder(path.parent)
+        with open(path, "w", opener=private) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _write_inventory(self) -> None:
         shutil.copytree(OURS.root / "inventories" / "lab", self.inventory, dirs_exist_ok=True)
         variables = self.inventory / "host_vars"
         variables.mkdir(mode=0o700, exist_ok=True)
-        evidence = self.folder / "evidence"
-        evidence.mkdir(mode=0o700, exist_ok=True)
+        evidence, logs = self.folder / "evidence", self.folder / "logs"
+        for folder in (evidence, logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
         here = {
             "postgres_port": self.postgres.port,
             "postgres_passfile": self.postgres.passfile,
@@ -75,6 +105,7 @@ class Lab:
             "aws_config_file": self.aws.config,
             "archive_evidence_tree": evidence,
             "purge_evidence_tree": evidence,
+            "capture_evidence_root": f"\n- {logs}",  # /var/log is root's
         }
         (variables / "lab.yml").write_text("---\n" + "".join(f"{name}: {value}\n" for name, value in here.items()))
         for path in [self.inventory, *self.inventory.rglob("*")]:  # copies have the modes of what is installed

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,12 @@ def programs() -> Path:
     if found is None or not found.submodule_search_locations:
         raise IrctlError("the lab needs PostgreSQL's programs; install them with: pip install 'irctl[lab]'")
     return Path(next(iter(found.submodule_search_locations))) / "pginstall"
+
+
+def libraries(programs: Path) -> Path:
+    """The folder of their libraries. It lies beside the package, and they look for it there, wherever both of them are."""
+    package = programs.parent
+    return package.with_name(f"{package.name}.libs")
 
 
 def free_port() -> int:
@@ -62,33 +69,53 @@ class Postgres:
     def passfile(self) -> Path:
         return self.folder / "passfile"
 
+    @property
+    def _made(self) -> Path:
+        """A file that is there once the server and its roles are: a start that was cut short is never taken for a whole one."""
+        return self.folder / "made"
+
     def running(self) -> bool:
-        return self.data.exists() and self._run("pg_ctl", "status", "-D", str(self.data), check=False).returncode == 0
+        return self._made.exists() and self._run("pg_ctl", "status", "-D", str(self.data), check=False).returncode == 0
 
     @property
     def port(self) -> int:
         return int((self.folder / "port").read_text())
 
     def start(self, settings: Mapping[str, str] | None = None) -> None:
-        """Make the server where there is none, and start it. Raises IrctlError with what PostgreSQL said."""
-        make_folder(self.folder)
-        if self._user:
-            self._own(self.base, 0o711)
-        fresh = not self.data.exists()
-        if fresh:
+        """Make the server where there is none, and start it. Raises IrctlError with what PostgreSQL said.
+
+        Of a server that cannot be made nothing is left.
+        """
+        if self._made.exists():
+            self._start(settings)
+            return
+        self.stop()  # what a start that was killed has left
+        try:
+            make_folder(self.folder)
+            if self._user:
+                self._own(self.base, 0o711)
             self._make()
+            self._start(settings)
+            self._make_roles()
+            self._made.touch(mode=0o600)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, settings: Mapping[str, str] | None) -> None:
         words = [f"-c {name}={value}" if value else f"-c {name}=''" for name, value in (SETTINGS | dict(settings or {})).items()]
         options = " ".join([f"-p {self.port}", *words])
         self._run("pg_ctl", "start", "-s", "-w", "-D", str(self.data), "-l", str(self.base / "log"), "-o", options)
-        if fresh:
-            self._make_roles()
 
     def stop(self) -> None:
-        """Stop the server at once and remove all that it was."""
-        if self.data.exists():
-            self._run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", str(self.data), check=False)
-        for folder in (self.base, self.folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Stop the server at once and remove all that it was. Raises IrctlError where another's folder has its place."""
+        self._require_ours(self.base)
+        try:
+            if self.data.exists():
+                self._run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", str(self.data), check=False)
+        finally:
+            for folder in (self.base, self.folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _make(self) -> None:
         password = {name: secrets.token_urlsafe(18) for name in ("postgres", "ops")}
@@ -127,32 +154,51 @@ class Postgres:
     def _own(self, folder: Path, mode: int) -> None:
         """Make a folder for the server's user in a place that others may write to too; never take over another's."""
         assert self._user
-        wanted = pwd.getpwnam(self._user).pw_uid
         folder.mkdir(mode=mode, exist_ok=True)
-        about = folder.lstat()
-        if folder.is_symlink() or about.st_uid not in (0, wanted):
+        self._require_ours(folder)
+        os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
+
+    def _require_ours(self, folder: Path) -> None:
+        if not self._user or not os.path.lexists(folder):
+            return
+        if folder.is_symlink() or folder.lstat().st_uid not in (0, pwd.getpwnam(self._user).pw_uid):
             raise IrctlError(f"{folder} belongs to somebody else")
-        os.chown(folder, wanted, -1)
 
     def _installation(self) -> Path:
         """PostgreSQL's programs where the server's user can run them; copied where it cannot reach them."""
         found = programs()
-        if not self._user or self._reaches(found / "bin" / "postgres"):
+        if not self._user or self._can_run(found):
             return found
-        near = self.base / "pginstall"
-        if not near.exists():
-            shutil.copytree(found, near, symlinks=True)
-        return near
+        copy = self.base / "programs"
+        if not copy.exists():
+            self._copy(found, copy)
+        return copy / found.relative_to(found.parents[1])
 
-    def _reaches(self, path: Path) -> bool:
-        test = ["test", "-x", str(path)]
-        return subprocess.run(test, user=self._user, group="nogroup", extra_groups=[], cwd="/").returncode == 0
+    def _can_run(self, found: Path) -> bool:
+        """Whether the server's user can, which takes the libraries too: what links to most of them is asked for its version."""
+        asked = ["env", str(found / "bin" / "initdb"), "--version"]  # env, because it says no where Python would raise
+        done = subprocess.run(
+            asked, user=self._user, group="nogroup", extra_groups=[], cwd="/", env={"PATH": "/usr/bin:/bin"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return done.returncode == 0
+
+    def _copy(self, found: Path, copy: Path) -> None:
+        """Copy the programs and their libraries, as they lie to each other: all at once, or nothing. Raises IrctlError."""
+        aside = copy.with_name(f"{copy.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            for folder in (found, libraries(found)):
+                shutil.copytree(folder, aside / folder.relative_to(found.parents[1]), symlinks=True)
+        except shutil.Error as error:
+            raise IrctlError(f"the lab cannot copy PostgreSQL's programs to {copy}: {error.args[0][0][2]}") from None
+        subprocess.run(["chmod", "-R", "a+rX", str(aside)], check=True)  # pip made them by root's umask, maybe for root only
+        aside.rename(copy)
 
     def _run(self, program: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         who: dict[str, Any] = {"user": self._user, "group": "nogroup", "extra_groups": []} if self._user else {}
         path = self._installation() / "bin" / program
-        said = self.base / "said"  # a file, because a server that lives on would hold a pipe open
-        with open(said, "w+", opener=private) as output:
+        with tempfile.TemporaryFile("w+") as output:  # no pipe, which a server that lives on would hold open
             done = subprocess.run(
                 [str(path), *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.base,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self.base)}, **who,

