@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/lab.installed ## the whole story in a minute, on a real PostgreSQL of your own
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo
 
-test: $(VENV)/dev.installed ## every check and every test, with real servers
+test: $(VENV)/dev.installed ## every check and every test, with real servers; TESTS=tests/unit: these tests
 	tools/install-test-servers
 	$(MAKE) --no-print-directory -j 2 lint tests
 
@@ -22,7 +22,7 @@ quick: $(VENV)/dev.installed ## an answer in two minutes: style, types, and what
 	$(PYTEST) tests/unit tests/content tests/cli
 
 tests: $(VENV)/dev.installed
-	$(PYTEST)
+	$(PYTEST) $(TESTS)
 
 lint: style
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q

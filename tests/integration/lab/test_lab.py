@@ -99,8 +99,8 @@ def test_a_folder_of_another_user_in_the_labs_place_is_neither_used_nor_removed(
 
 COPIES = """
 import os, shutil, signal, sys
-from irctl import cli
-from irctl.postgres import Postgres
+from irctl.cli import app
+from irctl.lab.postgres import Postgres
 reaches, whole = Postgres._can_run, shutil.copytree
 Postgres._can_run = lambda self, found: str(found).startswith(str(self.base)) and reaches(self, found)
 def copytree(source, *words, **more):
@@ -109,7 +109,7 @@ def copytree(source, *words, **more):
     return whole(source, *words, **more)
 shutil.copytree = copytree
 sys.argv[1:] = ["lab", "up"]
-cli.main()
+app.main()
 """
 
 
