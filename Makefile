@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # Tests wait more than they compute, so there are more workers than processors.
 WORKERS ?= 6
+CHECKS ?= lint
 PYTEST = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS)
 # What Python has compiled is kept: a worker of the tests starts in half the time, a command in two thirds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +16,7 @@ demo: $(VENV)/lab.installed ## the whole story in a minute, on a real PostgreSQL
 
 test: $(VENV)/dev.installed ## every check and every test, with real servers; TESTS=tests/unit: these tests
 	tools/install-test-servers
-	$(MAKE) --no-print-directory -j 2 lint tests
+	$(MAKE) --no-print-directory -j 2 $(CHECKS) tests
 
 quick: $(VENV)/dev.installed ## an answer in two minutes: style, types, and what needs no server
 	$(MAKE) --no-print-directory style
