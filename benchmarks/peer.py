@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.crowd import Crowd
 from benchmarks.measure import Side, command
-from irctl.running.engine import ANSIBLE_CONFIG
+from irctl.catalog.content import ANSIBLE_CONFIG
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bench-peer"
 PLAYBOOK = """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from irctl.errors import Invalid
 
+ANSIBLE_CONFIG = Path(__file__).resolve().parents[1] / "running" / "ansible.cfg"
 COLLECTIONS = Path(__file__).resolve().parents[2] / "ansible_collections"
 
 

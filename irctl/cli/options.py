@@ -8,8 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from irctl.catalog import parameters
-from irctl.catalog.catalog import Option
+from irctl.catalog import kinds, parameters
+from irctl.catalog.definition import Option
 from irctl.cli import list_files
 from irctl.cli.option_types import Choice, Value
 
@@ -51,24 +51,9 @@ def _truth(text: str) -> bool:
 
 
 def _metavar(option: Option) -> str:
-    return _METAVARS.get(option.kind) or {"int": "NUMBER"}.get(option.type, "TEXT")
-
-
-_METAVARS = {
-    "duration": "DURATION",
-    "name": "NAME",
-    "unit": "UNIT",
-    "lineage": "NAME",
-    "path": "PATH",
-    "folder": "PATH",
-    "root": "PATH",
-    "network": "ADDRESS",
-    "host": "HOST",
-    "endpoint": "URL",
-    "bucket": "BUCKET",
-    "prefix": "PREFIX",
-    "sha256": "SHA256",
-}
+    if option.kind:
+        return str(kinds.load(option.content, option.kind).METAVAR)
+    return {"int": "NUMBER"}.get(option.type, "TEXT")
 
 
 def _help(option: Option) -> str:

@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl.catalog.catalog import Option, Remediation
+from irctl.catalog.catalog import Remediation
+from irctl.catalog.definition import Option
 from irctl.cli.base import GLOBALS, settings_of
 from irctl.cli.option_types import flag_of
 from irctl.cli.orders import typed_order

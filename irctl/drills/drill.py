@@ -12,6 +12,7 @@ from irctl import errors
 from irctl.catalog import catalog
 from irctl.catalog.config import Settings
 from irctl.catalog.content import Content
+from irctl.catalog.definition import Option
 from irctl.drills import history, restore
 from irctl.drills.history import FIXED, NOT_FIXED, NOTHING, UNKNOWN, Drill
 from irctl.drills.steps import HEALTH, Course, Interrupted, Judgement, Show, Wish, answers, reasons
@@ -69,7 +70,7 @@ def hold(wanted: Wish, settings: Settings, show: Show) -> Held:
         return drilling.hold()
 
 
-def require_all_said(name: str, options: Iterable[catalog.Option], settled: Mapping[str, Any]) -> None:
+def require_all_said(name: str, options: Iterable[Option], settled: Mapping[str, Any]) -> None:
     """Raises Lacking for the first setting that is needed on a host and given by nobody."""
     for host, settings in settled.items():
         for option in options:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from irctl.catalog.content import COLLECTIONS, OURS, Content
+from irctl.catalog.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
 from irctl.errors import INDETERMINATE, IrctlError
 from irctl.record import locks
 from irctl.record.seal import RUN_ID
@@ -27,7 +27,6 @@ from irctl.running.processes import adopt_orphans, kill_children, prepare
 
 # What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
 ENVIRONMENT = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
-ANSIBLE_CONFIG = Path(__file__).resolve().with_name("ansible.cfg")
 ALIVE = "alive"  # locked for as long as the run's process lives
 SWEEP_AFTER = 60.0  # seconds
 

@@ -82,6 +82,7 @@ class Account:
             self.changed.add(host)
         if status == "failed" and not data.get("ignore_errors"):
             self.failed.setdefault(host, said)
+            self.phase[host] = "Guard" if result.get("refused") else self.phase[host]
         if status == "unreachable":
             self.unreachable.setdefault(host, _plain(said))
         if phase:

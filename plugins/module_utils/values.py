@@ -42,6 +42,13 @@ def whole(text: object) -> int:
     raise ValueError("expected a whole number in plain digits, such as 100")
 
 
+def text(value: object) -> str:
+    """Check that a value is text. Raises ValueError."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("text is needed")
+    return value
+
+
 def name(text: object, most: int = 63) -> str:
     """Check a name of a thing on a server: 1 to 63 bytes, as PostgreSQL has it, no control characters. Raises ValueError."""
     if not isinstance(text, str) or not text.strip():

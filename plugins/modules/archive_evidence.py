@@ -63,7 +63,7 @@ options:
       not there as it is here. Otherwise its manifest and list do, because V(state=changed) has asked for each as it was sent.
     type: bool
     default: false
-extends_documentation_fragment: [irctl.runbooks.aws]
+extends_documentation_fragment: [irctl.runbooks.aws_connection]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -109,7 +109,7 @@ options:
     description: Take it out even where the list is another one than O(record) was made of.
     type: bool
     default: false
-extends_documentation_fragment: [irctl.runbooks.aws, irctl.runbooks.nginx]
+extends_documentation_fragment: [irctl.runbooks.aws_connection, irctl.runbooks.nginx]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

@@ -37,9 +37,6 @@ options:
   left:
     description: How many seconds from now it is to end, for V(state=extended).
     type: int
-  restores:
-    description: The file that the run kept, for C(state=absent) in a revert.
-    type: str
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

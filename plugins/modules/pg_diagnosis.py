@@ -10,34 +10,13 @@ short_description: Look at the sessions, waits and replication of PostgreSQL
 description:
   - Reads C(pg_stat_activity), C(pg_blocking_pids()), C(pg_stat_replication) in two bounded statements. Changes nothing.
   - Own module, because C(community.postgresql.postgresql_info) tells of settings and objects, not of sessions and waits.
-options:
-  idle_for:
-    description: What db-connections would count as idle.
-    type: str
-    required: true
-  long_for:
-    description: Name statements that run for at least this long.
-    type: str
-    default: 1m
-  protected_users:
-    description: Users whose sessions db-connections never ends.
-    type: list
-    elements: str
-    default: []
-  protected_applications:
-    description: Application names whose sessions db-connections never ends.
-    type: list
-    elements: str
-    default: []
-extends_documentation_fragment: [irctl.runbooks.postgres]
+extends_documentation_fragment: [irctl.runbooks.diagnose_postgres, irctl.runbooks.db_connections.shared, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
 - name: What is wrong with this server
   irctl.runbooks.pg_diagnosis:
-    idle_for: 10m
-    protected_users: []
-    protected_applications: []
+    postgres_host: db1.example.com
 """
 RETURN = """
 findings:
@@ -54,27 +33,28 @@ summary:
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, diagnose_postgres, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import findings, sessions
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect
 
-ARGUMENTS: dict[str, Any] = {
-    "idle_for": {"type": "str", "required": True},
-    "long_for": {"type": "str", "default": "1m"},
-    "protected_users": {"type": "list", "elements": "str", "default": []},
-    "protected_applications": {"type": "list", "elements": "str", "default": []},
-    **CONNECTION,
+SHARED = ("postgres_", "db_connections_")
+PARAMETERS: dict[str, Any] = {
+    **diagnose_postgres.MAIN,
+    **db_connections.SHARED,
+    **postgres.ARGUMENTS,
 }
-EVERYTHING: dict[str, Any] = {"idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}
+ARGUMENTS = PARAMETERS
+EVERYTHING: dict[str, Any] = {"idle_in_transaction_for": None, "database": [], "user": [], "application": []}
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Look; the same in check mode. Raises Failure or ValueError."""
-    asked = sessions.asked({**EVERYTHING, **params})
+    idle_for = params["db_connections_idle_for"]
+    asked = sessions.asked({**EVERYTHING, **params, "idle_for": idle_for})
     with connect(params) as server:
         facts = server.ask(findings.FACTS, {"long_for": values.seconds(params["long_for"])})
         listing = server.ask(sessions.LISTED, asked)
-    found = findings.findings(facts, listing, params["idle_for"])
+    found = findings.findings(facts, listing, idle_for)
     counts = [(level, sum(finding["level"] == level for finding in found)) for level in ("problem", "notice")]
     said = ", ".join(f"{number} {level}{'s' if number > 1 else ''}" for level, number in counts if number)
     server_facts = facts["server"]

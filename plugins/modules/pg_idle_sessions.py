@@ -19,27 +19,15 @@ options:
     type: str
     choices: [opened, ended]
     default: opened
-  idle:
-    description: How many plain idle sessions to open.
-    type: int
-    default: 12
-  lifetime:
-    description: The sessions close by themselves after this long.
-    type: str
-    default: 15m
-  wait_for:
-    description: Return when the sessions are this old; not waited for where it is over a minute.
-    type: str
-    default: 5s
-extends_documentation_fragment: [irctl.runbooks.postgres]
+extends_documentation_fragment: [irctl.runbooks.db_connections.fault, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
 - name: A leaking client
   irctl.runbooks.pg_idle_sessions:
-    idle: 20
-    host: 127.0.0.1
-    user: ops
+    fault_idle: 20
+    postgres_host: 127.0.0.1
+    postgres_user: ops
 """
 RETURN = """
 opened:
@@ -53,18 +41,17 @@ from collections import Counter
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import idle_clients
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect, libpq_settings
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
 
+SHARED = ("postgres_",)
+PARAMETERS: dict[str, Any] = {**db_connections.FAULT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["opened", "ended"], "default": "opened"},
-    "idle": {"type": "int", "default": 12},
-    "lifetime": {"type": "str", "default": "15m"},
-    "wait_for": {"type": "str", "default": "5s"},
-    **CONNECTION,
+    **PARAMETERS,
 }
 PLAIN = {"application": "irctl-drill-web", "statement": "SELECT 1", "commit": True}
 OTHERS = [
@@ -94,14 +81,13 @@ def run(params: Params, check_mode: bool) -> Result:
 
 
 def _opened(params: Params, there: list[str], check_mode: bool) -> Result:
-    lifetime, age = values.seconds(params["lifetime"]), values.seconds(params["wait_for"])
-    sessions = missing([PLAIN] * params["idle"] + OTHERS, there)
+    lifetime, age = values.seconds(params["fault_lifetime"]), values.seconds(params["idle_for"])
+    sessions = missing([PLAIN] * params["fault_idle"] + OTHERS, there)
     plain = f"{sum(one is PLAIN for one in sessions)} of them plainly idle"
     if check_mode or not sessions:
         said = f"{counted(len(sessions))} would be opened" if sessions else f"all {counted(len(there))} are there already"
         return {"changed": bool(sessions), "opened": 0, "msg": said}
-    where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
-    plan = {"where": where, "sessions": sessions, "seconds": lifetime}
+    plan = {"where": libpq_settings(params), "sessions": sessions, "seconds": lifetime}
     detached.start(idle_clients.__file__, plan, "The sessions could not be opened")
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)

@@ -19,19 +19,15 @@ options:
     type: str
     choices: [made, removed]
     default: made
-  lifetime:
-    description: The client ends and its database is dropped after this long.
-    type: str
-    default: 15m
-extends_documentation_fragment: [irctl.runbooks.postgres]
+extends_documentation_fragment: [irctl.runbooks.db_freeze_writes.fault, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
 - name: A client that writes
   irctl.runbooks.pg_scratch_writer:
-    lifetime: 5m
-    host: 127.0.0.1
-    user: ops
+    fault_lifetime: 5m
+    postgres_host: 127.0.0.1
+    postgres_user: ops
 """
 RETURN = """
 database:
@@ -43,14 +39,15 @@ database:
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_freeze_writes, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import writing_client
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect, libpq_settings
 
+SHARED = ("postgres_",)
+PARAMETERS: dict[str, Any] = {**db_freeze_writes.FAULT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["made", "removed"], "default": "made"},
-    "lifetime": {"type": "str", "default": "15m"},
-    **CONNECTION,
+    **PARAMETERS,
 }
 DATABASE = writing_client.DATABASE
 STATE = """WITH given AS (SELECT $1::jsonb AS p)
@@ -63,8 +60,11 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Make the database and start its client, or remove both, unless in check mode. Raises Failure or ValueError."""
-    where = {key: params[key] for key in CONNECTION if params[key] not in (None, "")}
-    plan = {"where": where, "seconds": values.seconds(params["lifetime"]), "removes": params["state"] == "removed"}
+    plan = {
+        "where": libpq_settings(params),
+        "seconds": values.seconds(params["fault_lifetime"]),
+        "removes": params["state"] == "removed",
+    }
     with connect(params) as server:
         seen = server.ask(STATE, {"database": DATABASE, "application": writing_client.APPLICATION})
     act = _remove if plan["removes"] else _make

@@ -20,56 +20,19 @@ options:
     type: str
     choices: [listed, described, ended]
     default: listed
-  idle_for:
-    description: Sessions idle for at least this long match, such as V(10m).
-    type: str
-    required: true
-  idle_in_transaction_for:
-    description: Sessions idle in a transaction for at least this long match too. Unset means that they never do.
-    type: str
-  databases:
-    description: Only sessions in these databases. Empty means any.
-    type: list
-    elements: str
-    default: []
-  users:
-    description: Only sessions of these users. Empty means any.
-    type: list
-    elements: str
-    default: []
-  applications:
-    description: Only sessions with these application names. Empty means any.
-    type: list
-    elements: str
-    default: []
-  protected_users:
-    description: Users whose sessions are never ended; C(*) and C(?) match as in a shell.
-    type: list
-    elements: str
-    default: []
-  protected_applications:
-    description: Application names whose sessions are never ended; C(*) and C(?) match as in a shell.
-    type: list
-    elements: str
-    default: []
   among:
     description: The sessions to describe or end, each as V(pid/start time), as V(state=listed) returned them. With
       V(state=listed) itself, fail where one of them still matches.
     type: list
     elements: str
-  limit:
-    description: The most sessions that may be ended at once.
-    type: int
-    default: 100
-extends_documentation_fragment: [irctl.runbooks.postgres]
+extends_documentation_fragment: [irctl.runbooks.db_connections, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
 - name: Sessions idle for over ten minutes
   irctl.runbooks.pg_sessions:
     idle_for: 10m
-    protected_users: []
-    protected_applications: [pgbouncer*]
+    postgres_protected_applications: [reports*]
 """
 RETURN = """
 matching:
@@ -96,24 +59,24 @@ import json
 import time
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
 
+SHARED = ("postgres_",)
+PARAMETERS: dict[str, Any] = {**db_connections.MAIN, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "described", "ended"], "default": "listed"},
     "among": {"type": "list", "elements": "str"},
-    "limit": {"type": "int", "default": 100},
-    **sessions.ARGUMENTS,
-    **CONNECTION,
+    **PARAMETERS,
 }
 GONE_SECONDS = 10.0
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Do what params['state'] says. In check mode 'ended' only says what it would end. Raises Failure or ValueError."""
-    asked = sessions.asked(params, params["among"] or [], params["limit"])
+    asked = sessions.asked(params, params["among"] or [], params["max"])
     if params["state"] == "ended" and (check_mode or not asked["among"]):
         number = len(asked["among"])
         said = f"{sessions.counted(number)} would be ended" if number else "nothing to end"

@@ -20,29 +20,6 @@ options:
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
-  databases:
-    description: The databases to freeze. Not needed with O(record), which names them.
-    type: list
-    elements: str
-    default: []
-  end_writers:
-    description: End the sessions that may still write.
-    type: bool
-    default: true
-  protected_users:
-    description: Users whose sessions are never ended; C(*) and C(?) match as in a shell.
-    type: list
-    elements: str
-    default: []
-  protected_applications:
-    description: Application names whose sessions are never ended; C(*) and C(?) match as in a shell.
-    type: list
-    elements: str
-    default: []
-  limit:
-    description: The most sessions that may be ended at once.
-    type: int
-    default: 100
   found:
     description: What V(state=listed) returned as RV(found). V(captured) and V(changed) need it; with V(proved), its sessions
       must be gone.
@@ -50,17 +27,13 @@ options:
   record:
     description: What a run captured, to be put back. An action hands it over from the file that C(restores) names.
     type: dict
-  force:
-    description: Put back what O(record) holds even where somebody else has changed it since.
-    type: bool
-    default: false
-extends_documentation_fragment: [irctl.runbooks.postgres]
+extends_documentation_fragment: [irctl.runbooks.db_freeze_writes, irctl.runbooks.db_freeze_writes.revert, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
 - name: What freezing a database would do
   irctl.runbooks.pg_writes:
-    databases: [shop]
+    database: [shop]
 """
 RETURN = """
 found:
@@ -86,23 +59,24 @@ import json
 import time
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_freeze_writes, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions, writes
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import ARGUMENTS as CONNECTION
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
 
+SHARED = ("postgres_",)
+PARAMETERS: dict[str, Any] = {
+    **db_freeze_writes.MAIN,
+    **db_freeze_writes.REVERT,
+    **postgres.ARGUMENTS,
+}
+REVERT_PARAMETERS = {**db_freeze_writes.REVERT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
-    "databases": {"type": "list", "elements": "str", "default": []},
-    "end_writers": {"type": "bool", "default": True},
-    "protected_users": {"type": "list", "elements": "str", "default": []},
-    "protected_applications": {"type": "list", "elements": "str", "default": []},
-    "limit": {"type": "int", "default": 100},
     "found": {"type": "dict"},
     "record": {"type": "dict"},
-    "force": {"type": "bool", "default": False},
-    **CONNECTION,
+    **PARAMETERS,
 }
 SETTLE_SECONDS = 0.05  # a session that was just starting with the old default is in pg_stat_activity by then
 GONE_SECONDS = 10.0
@@ -115,8 +89,8 @@ def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
     if params["record"] is not None:
         writes.check(params["record"])
-        params = {**params, "databases": list(params["record"]["captured"])}
-    elif not params["databases"]:
+        params = {**params, "database": list(params["record"]["captured"])}
+    elif not params["database"]:
         raise ValueError("databases: at least one is needed; nothing ever means all of them")
     elif params["found"] is None and params["state"] in ("captured", "changed"):
         raise ValueError("found: needed, as state=listed returned it")
@@ -135,7 +109,7 @@ def _frozen(settings: writes.Settings) -> list[str]:
 
 def _listed(server: Server, params: Params, check_mode: bool) -> Result:
     state = _look(server, params)
-    settings = writes.settings(state, params["databases"])
+    settings = writes.settings(state, params["database"])
     seen = server.ask(writes.SESSIONS, writes.asked(params, _frozen(settings)))
     said = [f"{name} {'is frozen already' if writes.is_on(setting) else 'takes writes'}" for name, setting in settings.items()]
     return {
@@ -162,7 +136,7 @@ def _captured(server: Server, params: Params, check_mode: bool) -> Result:
 def _as_found(server: Server, params: Params) -> Any:
     """The state, once it is still as it was found. Raises Failure where it is not."""
     state = _look(server, params)
-    if writes.settings(state, params["databases"]) != params["found"]["settings"]:
+    if writes.settings(state, params["database"]) != params["found"]["settings"]:
         raise Failure("Somebody else has changed the setting just now. This run changed nothing; look, and run it again.")
     return state
 
@@ -178,8 +152,8 @@ def _changed(server: Server, params: Params, check_mode: bool) -> Result:
     fresh = [name for name in found if name not in frozen]
     asked = writes.asked(params, frozen)
     due = server.ask(writes.SESSIONS, asked)["matching"]
-    if len(due) > params["limit"]:
-        raise Failure(f"{counted(len(due))} would be ended and the limit is {params['limit']}. Nothing was changed.")
+    if len(due) > params["max"]:
+        raise Failure(f"{counted(len(due))} would be ended and the limit is {params['max']}. Nothing was changed.")
     if check_mode:
         return {"changed": bool(fresh or due), "ended": 0, "msg": _done(fresh, len(due), "would be ")}
     _set(server, dict.fromkeys(fresh, writes.FROZEN))
@@ -214,19 +188,19 @@ def _end(server: Server, asked: dict[str, Any]) -> tuple[int, int]:
 def _proved(server: Server, params: Params, check_mode: bool) -> Result:
     """What is there now; Failure where a database is not frozen or a session writes on, if this is in earnest."""
     state = _look(server, params)
-    settings = writes.settings(state, params["databases"])
+    settings = writes.settings(state, params["database"])
     before = params["found"] or {"settings": settings, "sessions": []}
     asked = writes.asked(params, _frozen(before["settings"]))
     seen = server.ask(writes.SESSIONS, {**asked, "among": before["sessions"]})
     result = {"changed": False, "summary": _summary(state, settings, seen), "in_short": writes.may_write(seen["spared"])}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    thawed = [name for name in params["databases"] if not writes.is_on(settings.get(name))]
+    thawed = [name for name in params["database"] if not writes.is_on(settings.get(name))]
     if thawed:
         raise Failure(f"Not frozen: {writes.listed(thawed)}.")
     if left := seen["left"] if params["found"] else len(seen["matching"]):
         raise Failure(f"{counted(left)} from before {'goes' if left == 1 else 'go'} on and may write.")
-    return _with_effect(result, params, dict.fromkeys(params["databases"], writes.FROZEN))
+    return _with_effect(result, params, dict.fromkeys(params["database"], writes.FROZEN))
 
 
 def _with_effect(result: Result, params: Params, wanted: writes.Settings) -> Result:
@@ -256,7 +230,7 @@ def _new_session(params: Params, name: str) -> Any:
 
 def _to_put_back(server: Server, params: Params, check_mode: bool) -> Result:
     state, record = _look(server, params), params["record"]
-    settings = writes.settings(state, params["databases"])
+    settings = writes.settings(state, params["database"])
     said = [f"{name}: {writes.shown(setting)}, was {writes.shown(record['captured'][name])}" for name, setting in settings.items()]
     return {
         "changed": False,
@@ -267,7 +241,7 @@ def _to_put_back(server: Server, params: Params, check_mode: bool) -> Result:
 
 
 def _captured_again(server: Server, params: Params, check_mode: bool) -> Result:
-    settings = writes.settings(_look(server, params), params["databases"])
+    settings = writes.settings(_look(server, params), params["database"])
     return {"changed": False, "evidence": {"settings-before.json": _text(settings)}, "msg": "settings-before.json"}
 
 
@@ -287,7 +261,7 @@ def _put_back(server: Server, params: Params, check_mode: bool) -> Result:
 def _proved_back(server: Server, params: Params, check_mode: bool) -> Result:
     """What is there now; Failure where a database does not have what was captured, if this is in earnest."""
     state, record = _look(server, params), params["record"]
-    settings = writes.settings(state, params["databases"])
+    settings = writes.settings(state, params["database"])
     result = {"changed": False, "summary": {**state["server"], "settings": settings}}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
@@ -300,7 +274,7 @@ def _proved_back(server: Server, params: Params, check_mode: bool) -> Result:
 def _readers(server: Server, params: Params, back: writes.Settings) -> str:
     """How many sessions began while their database was frozen, perhaps; those go on reading only."""
     names = [name for name, setting in back.items() if not writes.is_on(setting)]
-    number = server.ask(writes.SESSIONS, writes.asked({**params, "databases": names}))["there"]
+    number = server.ask(writes.SESSIONS, writes.asked({**params, "database": names}))["there"]
     return f"{counted(number)} may only read until reconnected" if number else ""
 
 

@@ -54,7 +54,7 @@ options:
     description: The most files that may be deleted at once.
     type: int
     default: 5000
-extends_documentation_fragment: [irctl.runbooks.aws]
+extends_documentation_fragment: [irctl.runbooks.aws_connection]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """

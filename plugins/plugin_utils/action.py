@@ -3,12 +3,14 @@
 Running in-process saves packing, shipping and starting a second Python, 0.4 s a task. A module that wants this keeps its
 work in run(params, check_mode) and its parameters in ARGUMENTS.
 
-The argument `variables` names a variable of the role that maps other arguments to the variables that hold them, such as
-{host: postgres_host}; one that is not set, or empty, leaves its argument unset. A name costs nothing, where a template is
-compiled anew for every host in every task: over a hundred hosts that was most of the time.
+What the role's variables hold need not be handed over: an argument in PARAMETERS is taken from the variable ROLE_ARGUMENT, and one
+that begins as SHARED says, which roles have in common, from the variable of its own name. One that is not set, or empty, stays
+unset. A name costs nothing, where a template is compiled anew for every host in every task: over a hundred hosts that was most of
+the time.
 
-The argument `restores` names a file that another run kept of this host, such as revert.json. It is read from run_revert_folder on
-the controller and handed to the module as its parameter `record`, in-process or shipped.
+In a role's tasks/revert.yml a module that takes `record` is handed what the run whose change is put back has kept of this host in
+revert.json: it is read from below run_revert_root on the controller, whether the module runs here or is shipped. In
+tasks/fault.yml and tasks/restore.yml nothing is run on a host that the inventory does not mark for drills.
 
 What run() returns as `evidence` ({name: text}) is kept on the controller as 0600 files and leaves the result, so that it is
 never registered, logged or cut by a size limit. What is too large for that it returns as `snapshot`: see snapshots.py.
@@ -20,6 +22,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -29,64 +32,96 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.plugin_utils import snapshots
+from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
 RECORD = ("captured", "sets", "on")
+REVERT_RECORD = "revert.json"  # what a role's main keeps for its tasks/revert.yml
+OF_DRILLS = ("fault", "restore")  # entry points for hosts that the inventory marks for drills
 LARGEST_RECORD = 1 << 20  # bytes
+NOT_MARKED = "The inventory does not mark {host} with irctl_drills: allowed, so nothing of a drill is done on it."
 
 
 def in_process(module: ModuleType) -> type[ActionBase]:
     """Make the ActionModule class for a module that has ARGUMENTS and run()."""
 
-    validator = ArgumentSpecValidator(module.ARGUMENTS)  # once, before the forks
-
-    class ActionModule(ActionBase):
-        _supports_check_mode = True
-        _supports_async = False
-
-        def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-            super().run(tmp, task_vars)
-            result = self._result(task_vars or {})
-            folder = (task_vars or {}).get("run_evidence_folder")
-            folder = self._templar.template(folder) if folder else ""
-            if snapshot := result.pop("snapshot", None):
-                snapshots.take(self, snapshot, folder)
-                result["kept_in"] = folder
-            if evidence := result.pop("evidence", None):
-                result["kept"] = keep(evidence, folder)
-            return result
-
-        def _arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-            given = dict(self._task.args)
-            if name := given.pop("restores", None):
-                given["record"] = self._record(name, task_vars)
-            holders = task_vars.get(given.pop("variables", ""), {})
-            named = {name: task_vars.get(variable) for name, variable in holders.items()}
-            held = {name: self._templar.template(value) for name, value in named.items()}
-            return {name: value for name, value in held.items() if value not in (None, "")} | given
-
-        def _record(self, name: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-            if not task_vars.get("run_revert_root"):
-                raise AnsibleActionFail("run_revert_root is not set: it names the evidence of the run whose change is put back.")
-            return recorded(self._templar.template(task_vars["run_revert_folder"]), name)
-
-        def _result(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-            arguments = self._arguments(task_vars)
-            if self._connection.transport != "local" or self._play_context.become:
-                result = self._execute_module(module_args=arguments, task_vars=task_vars)
-                if result.pop("unanswered", False):
-                    raise AnsibleConnectionFailure(result["msg"])
-                return result
-            checked = validator.validate(arguments)
-            if checked.error_messages:
-                raise AnsibleActionFail("; ".join(checked.error_messages))
-            try:
-                return module.run(checked.validated_parameters, self._task.check_mode)
-            except Unreachable as error:
-                raise AnsibleConnectionFailure(str(error)) from None
-            except (Failure, ValueError) as error:
-                raise AnsibleActionFail(str(error)) from None
+    class ActionModule(ModuleAction):
+        _module = module
+        _validator = ArgumentSpecValidator(module.ARGUMENTS)  # once, before the forks
 
     return ActionModule
+
+
+class ModuleAction(ActionBase):
+    """Runs one module: finds its arguments, runs it here or ships it, and keeps the evidence that it returns."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _module: ModuleType
+    _validator: ArgumentSpecValidator
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if self._entry_point() in OF_DRILLS and self._templar.template(variables.get("irctl_drills")) != "allowed":
+            return {"failed": True, "refused": True, "msg": NOT_MARKED.format(host=variables["inventory_hostname"])}
+        result = self._result(variables)
+        if snapshot := result.pop("snapshot", None):
+            folder = evidence_folder(self, variables)
+            snapshots.take(self, snapshot, folder)
+            result["kept_in"] = folder
+        if evidence := result.pop("evidence", None):
+            result["kept"] = keep(evidence, evidence_folder(self, variables))
+        return result
+
+    def _result(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        arguments = self._arguments(task_vars)
+        if self._connection.transport != "local" or self._play_context.become:
+            return self._shipped(arguments, task_vars)
+        checked = self._validator.validate(arguments)
+        if checked.error_messages:
+            raise AnsibleActionFail("; ".join(checked.error_messages))
+        try:
+            result: dict[str, Any] = self._module.run(checked.validated_parameters, self._task.check_mode)
+        except Unreachable as error:
+            raise AnsibleConnectionFailure(str(error)) from None
+        except (Failure, ValueError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        return result
+
+    def _shipped(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        result.pop("refused", None)  # a word of ours, not of a target
+        if result.pop("unanswered", False):
+            raise AnsibleConnectionFailure(result["msg"])
+        return result
+
+    def _arguments(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        given = dict(self._task.args)
+        if "record" in self._module.ARGUMENTS and self._entry_point() == "revert":
+            given["record"] = recorded(revert_folder(self, task_vars), REVERT_RECORD)
+        mapped = self._mapped(given.pop("variables", ""), task_vars)
+        return parameters(self, self._module, self._module_parameters(), task_vars) | mapped | given
+
+    def _mapped(self, name: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        named = {argument: task_vars.get(variable) for argument, variable in task_vars.get(name, {}).items()}
+        values = {argument: self._templar.template(value) for argument, value in named.items()}
+        return {argument: value for argument, value in values.items() if value not in (None, "")}
+
+    def _entry_point(self) -> str:
+        """The name of the file below tasks/ that the task stands in."""
+        return os.path.basename((self._task.get_path() or "").rpartition(":")[0]).removesuffix(".yml")
+
+    def _module_parameters(self) -> Iterable[str]:
+        return getattr(self._module, "PARAMETERS", ())
+
+
+def parameters(action: ActionBase, module: ModuleType, names: Iterable[str], task_vars: dict[str, Any]) -> dict[str, Any]:
+    """What the variables of the task's role hold of a module's parameters."""
+    role = action._task._role.get_name(include_role_fqcn=False) if action._task._role else ""
+    shared = getattr(module, "SHARED", ())
+    variables = {name: task_vars.get(name if name.startswith(shared) else f"{role}_{name}") for name in names}
+    values = {name: action._templar.template(value) for name, value in variables.items() if value is not None}
+    return {name: value for name, value in values.items() if value not in (None, "")}
 
 
 def recorded(folder: str, name: str) -> dict[str, Any]:
@@ -115,7 +150,7 @@ def keep(evidence: dict[str, str], folder: str) -> list[dict[str, Any]]:
     """Write each text below folder, fsynced; return its name, sha256 and size in bytes. Raises AnsibleActionFail."""
     try:
         if not folder:
-            raise EvidenceLost("no folder to keep evidence in: run_evidence_folder is not set")
+            raise EvidenceLost("no folder to keep evidence in")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         return [_write(folder, name, text.encode()) for name, text in evidence.items()]
     except (OSError, EvidenceLost) as error:

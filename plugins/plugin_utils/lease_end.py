@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shlex
@@ -14,7 +15,8 @@ from ansible.plugins.loader import become_loader
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.host import leases
 from ansible_collections.irctl.runbooks.plugins.modules import host_lease
-from ansible_collections.irctl.runbooks.plugins.plugin_utils.action import in_process, keep, read, recorded
+from ansible_collections.irctl.runbooks.plugins.plugin_utils.action import in_process, keep, parameters, read, recorded
+from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
 COLLECTION = "irctl.runbooks."
 RECORD = "revert.json"
@@ -31,7 +33,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
     """Runs on the controller, and ships the module host_lease to hosts that can end a lease by themselves."""
 
     def _result(self, task_vars: Vars) -> Result:
-        given = self._arguments(task_vars)
+        given = dict(self._task.args)
         state = given.pop("state", "armed")
         if state == "armed":
             return self._arm(given, task_vars)
@@ -41,9 +43,10 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         if self._task.check_mode:
             return {"changed": False, "msg": "not armed in a dry run"}
         own, name = _split(given), self._name("run_evidence_root", task_vars)
+        given = self._of_the_revert(own["module"], given, task_vars)
         where, why, user = self._nearest(own["near"], task_vars)
         about = {"where": where, "why": why, "name": name, "module": own["module"], "arguments": given}
-        folder = self._templar.template(task_vars["run_evidence_folder"])
+        folder = evidence_folder(self, task_vars)
         record = recorded(folder, RECORD)
         kept = keep({NEAR: json.dumps(about, indent=1) + "\n"}, folder)  # before it is armed, so that it is known to be there
         if where != "host":
@@ -56,12 +59,19 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
             shipped = {"name": name, "alone": own["alone"], "lease": lease, "scripts": scripts}
             return {**self._ship("host_lease", {"state": "armed", **shipped}, task_vars), "changed": False, "kept": kept}
 
+    def _of_the_revert(self, module: str, given: Vars, task_vars: Vars) -> Vars:
+        """The arguments of the module that undoes the change, from the variables of the role or a map of them."""
+        mapped = self._mapped(given.pop("variables", ""), task_vars)
+        reverting = importlib.import_module(f"ansible_collections.{COLLECTION}plugins.modules.{module}")
+        names = getattr(reverting, "REVERT_PARAMETERS", ())
+        return parameters(self, reverting, names, task_vars) | mapped | given
+
     def _again(self, state: str, given: Vars, task_vars: Vars) -> Result:
         """Extend, disarm or look at what the run armed whose evidence run_revert_root names."""
         near = self._near(task_vars)
         if near["where"] == "kernel" and state == "extended":
             seconds = {"seconds": int(given["left"])}
-            record = recorded(self._templar.template(task_vars["run_revert_folder"]), RECORD)
+            record = recorded(revert_folder(self, task_vars), RECORD)
             return self._ship(near["module"], {**near["arguments"], **seconds, "record": record, "state": state}, task_vars)
         if near["where"] != "host":
             return {"changed": False, "msg": near["why"] or "not armed on the host", "left": None}
@@ -70,7 +80,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
 
     def _near(self, task_vars: Vars) -> Vars:
         """What was kept of where the end was armed; a run without a lease kept nothing."""
-        folder = self._templar.template(task_vars["run_revert_folder"])
+        folder = revert_folder(self, task_vars)
         try:
             found: Vars = json.loads(read(os.path.join(folder, NEAR)))
         except FileNotFoundError:

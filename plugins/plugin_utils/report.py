@@ -14,7 +14,7 @@ PARTS = ("before", "change", "after", "evidence")
 
 
 class ActionModule(ActionBase):
-    """Collects the registered results that its arguments name, for every host that got that far without a failure."""
+    """Collects what the role registered as __ROLE_before, _change, _after and _evidence, for every host that got that far."""
 
     _supports_check_mode = True
     _requires_connection = False
@@ -23,10 +23,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        names = {part: str(name) for part, name in self._task.args.items()}
+        role = self._task._role.get_name(include_role_fqcn=False) if self._task._role else ""
+        named = {part: str(name) for part, name in self._task.args.items()}
+        usual = {part: f"__{role}_{part}" for part in PARTS if not named}
         found = {}
         for host in variables["ansible_play_hosts"]:
-            results = self._results(variables["hostvars"].raw_get(host), names)
+            held = variables["hostvars"].raw_get(host)
+            results = self._results(held, named or {part: name for part, name in usual.items() if name in held})
             if results is not None:
                 found[host] = _report(results)
         if path := variables.get("irctl_report_file"):
@@ -36,7 +39,7 @@ class ActionModule(ActionBase):
     def _results(self, variables: dict[str, Any], names: dict[str, str]) -> dict[str, Any] | None:
         results = {part: variables.get(name) for part, name in names.items()}
         sound = all(isinstance(result, dict) and not result.get("failed") for result in results.values())
-        return results if sound else None
+        return results if sound and results else None
 
 
 def _report(results: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from irctl.catalog.content import OURS
+from irctl.catalog.definition import Definition, Option, definition
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "irctl.runbooks."
 
@@ -38,6 +41,16 @@ class Role:
     def specs(self) -> dict[str, Any]:
         found: dict[str, Any] = read(self.folder / "meta" / "argument_specs.yml")["argument_specs"]
         return found
+
+    @cached_property
+    def definition(self) -> Definition:
+        return definition(OURS, self.name)
+
+    @cached_property
+    def parameters(self) -> dict[str, Option]:
+        """The parameters of all entry points together, by their variables."""
+        entries = [self.definition.entry_point(name) for name in self.definition.entry_points]
+        return {option.variable: option for entry in entries for option in entry.options}
 
     @cached_property
     def options(self) -> dict[str, dict[str, Any]]:

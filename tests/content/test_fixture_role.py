@@ -24,45 +24,34 @@ FILES = {
                 tasks_from: "{{ irctl_entry_point | default('main') }}"
         """,
     "roles/write_motd/defaults/main.yml": "write_motd_text: hello",
-    "roles/write_motd/meta/argument_specs.yml": """
-        argument_specs:
-          main:
-            short_description: Write the message of the day
-            options:
-              write_motd_text:
-                description: What it says.
-                type: str
-                default: hello
-                example: closed
-              write_motd_path:
-                description: Where it stands.
-                type: path
-        """,
     "roles/write_motd/meta/remediation.yml": """
-        {kind: remediation, service: motd, severity: low, impact: None., reversible: true, approvals: [],
-         example: --host prod --text closed, values: {}, sources: []}
+        {summary: Write the message of the day, kind: remediation, service: motd, severity: low, impact: None., reversible: true,
+         approvals: [], example: --host prod --text closed, sources: [], parameters: {
+           text: {default: hello, example: closed, description: "What it says."},
+           path: {type: path, description: "Where it stands."},
+           tone: {kind: tone, example: calm, description: "How it says it."}}}
+        """,
+    "plugins/module_utils/kinds/tone.py": """
+        METAVAR = "TONE"
+
+        def check(value):
+            if value not in ("calm", "loud"):
+                raise ValueError("calm or loud is needed")
+            return value
         """,
     "roles/write_motd/tasks/main.yml": """
-        - name: Write it, or say why not
-          block:
-            - name: Guard | The text is not empty
-              ansible.builtin.assert:
-                that: write_motd_text | length > 0
-            - name: Change | Write it
-              ansible.builtin.copy:
-                content: "{{ write_motd_text }}"
-                dest: "{{ motd_folder }}/motd"
-                mode: "0600"
-              register: __write_motd
-            - name: Report | What changed
-              irctl.runbooks.report:
-                change: __write_motd
-              run_once: true
-          rescue:
-            - name: Report | Why it stopped
-              ansible.builtin.import_role:
-                name: irctl.runbooks.run
-                tasks_from: stopped
+        - name: Guard | The text is not empty
+          ansible.builtin.assert:
+            that: write_motd_text | length > 0
+        - name: Change | Write it
+          ansible.builtin.copy:
+            content: "{{ write_motd_text }}"
+            dest: "{{ motd_folder }}/motd"
+            mode: "0600"
+          register: __write_motd_change
+        - name: Report | What changed
+          irctl.runbooks.report:
+          run_once: true
         """,
 }
 
@@ -88,6 +77,13 @@ def test_it_is_a_command_whose_help_shows_its_options(acme: Irctl) -> None:
     assert "--text TEXT" in shown.out
     assert "What it says. Default: hello. Example: --text closed" in " ".join(shown.out.split())
     assert "--path" in shown.out
+    assert "--tone TONE" in shown.out, "a kind of its own"
+
+
+def test_a_kind_of_its_own_says_what_a_value_may_be(acme: Irctl) -> None:
+    done = acme("remediate", "write-motd", "--host", "here", "--tone", "shrill")
+    assert (done.code, done.err) == (2, "error: --tone: calm or loud is needed (got 'shrill')\n")
+    assert acme("remediate", "write-motd", "--host", "here", "--tone", "loud", "--check").code == 0
 
 
 def test_it_stands_in_the_lists_and_is_told_all_about(acme: Irctl) -> None:

@@ -28,14 +28,16 @@ ROOMS = {  # what each room of irctl may import beside itself and errors.py
 }
 ROOMS["cli"] = {*ROOMS}
 UTIL_ROOMS = {  # the same below module_utils, where the files of no room are for all
-    "archive": {"aws"},
-    "aws": set(),
-    "capture": set(),
-    "certificates": {"nginx"},
+    "archive": {"arguments", "aws", "kinds"},
+    "arguments": set(),
+    "aws": {"arguments"},
+    "capture": {"kinds"},
+    "certificates": {"kinds", "nginx"},
     "edge": {"aws", "nginx"},
     "host": set(),
+    "kinds": set(),
     "nginx": set(),
-    "postgres": set(),
+    "postgres": {"arguments"},
 }
 
 

@@ -38,7 +38,7 @@ class Collection:
         `about` is put into its meta/remediation.yml.
         """
         folder = self.root / "roles" / name
-        for part in ("tasks", "meta", "defaults"):
+        for part in ("tasks", "meta"):
             (folder / part).mkdir(parents=True)
         nothing = "ansible.builtin.set_fact: {nothing: done}\nchanged_when: true"
         tasks = [self._task(phase, steps.get(phase.lower(), nothing)) for phase in PHASES]

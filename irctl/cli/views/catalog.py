@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import click
 
-from irctl.catalog.catalog import Option, Remediation
+from irctl.catalog.catalog import Remediation
+from irctl.catalog.definition import Option
 from irctl.cli import render
 
 

@@ -18,11 +18,11 @@ from urllib.parse import quote
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums import Sum
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.object_store import Lock, Stored
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import prefix as prefix_kind
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 SCHEMA = "irctl/archive/1"
-PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", re.ASCII)
 LONGEST_KEY = 1024 - 33  # bytes; the rest is for what changed content is told apart by
 
 Entry = dict[str, Any]
@@ -126,9 +126,10 @@ class Sent:
 
 def check_prefix(prefix: str) -> str:
     """Raises ValueError for a prefix that is not plain names joined by slashes."""
-    if not PREFIX.fullmatch(prefix) or len(prefix) > 200:
-        raise ValueError(f"prefix: plain names joined by slashes are needed, such as irctl/prod (got '{printable(prefix, 80)}')")
-    return prefix
+    try:
+        return prefix_kind.check(prefix)
+    except ValueError as error:
+        raise ValueError(f"prefix: {error} (got '{printable(prefix, 80)}')") from None
 
 
 def plain(path: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
-import re
 import ssl
 import threading
 import time
@@ -25,9 +24,9 @@ from xml.etree import ElementTree
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.http_connection import Connection, Content, NotHttp
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
+from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import bucket as bucket_name
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 EMPTY = hashlib.sha256(b"").hexdigest()
 ATTEMPTS = 6
 LARGEST_ANSWER = 64 << 20  # bytes of what is no object
@@ -88,8 +87,10 @@ class Answer:
 
 def place(bucket: str, region: str, endpoint: str | None) -> Place:
     """Where a bucket is reached. Raises ValueError for a name that no bucket has."""
-    if not BUCKET.fullmatch(bucket):
-        raise ValueError(f"bucket: 3 to 63 lower-case letters, digits, dots and hyphens are needed (got '{printable(bucket, 80)}')")
+    try:
+        bucket_name.check(bucket)
+    except ValueError as error:
+        raise ValueError(f"bucket: {error} (got '{printable(bucket, 80)}')") from None
     if endpoint:
         parts = urlsplit(endpoint)
         return Place(

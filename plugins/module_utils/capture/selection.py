@@ -10,11 +10,11 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import root as root_kind
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left
 
 MOST_FILES = 10_000
 MOST_SKIPS = 5_000  # that are listed one by one
-NEVER = ("/proc", "/sys", "/dev")
 PACKED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip", ".tgz")
 
 
@@ -67,15 +67,13 @@ def rules(roots: Sequence[str], paths: Sequence[str], **more: Any) -> Rules:
     """The rules with these roots and paths. Raises ValueError for one that cannot be meant."""
     if not roots:
         raise ValueError("root: at least one folder has to be declared that may be captured from, such as /var/log")
-    for option, one in [*(("root", root) for root in roots), *(("path", path) for path in paths)]:
+    checks = [*(("root", root, root_kind.check) for root in roots), *(("path", path, values.path) for path in paths)]
+    for option, path, check in checks:
         try:
-            values.path(one)
+            check(path)
         except ValueError as error:
-            raise ValueError(f"{option}: {error} (got '{evidence_names.shown(one)[:80]}')") from None
+            raise ValueError(f"{option}: {error} (got '{evidence_names.shown(path)[:80]}')") from None
     plain = tuple(dict.fromkeys(_plain(root) for root in roots))
-    for root in plain:
-        if root == "/" or any(_is_within(root, one) for one in NEVER):
-            raise ValueError(f"root: a folder of logs is needed, such as /var/log (got '{evidence_names.shown(root)[:80]}')")
     return Rules(plain, tuple(_plain(path) for path in paths), **more)
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import lineage as lineage_name
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 DAY = 86400
 WEEK = 7 * DAY
 SHOWN = 5  # names in a sentence
 
-_LINEAGE = re.compile(r"(?![.-])[A-Za-z0-9*._-]{1,200}", re.ASCII)
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
 
 
@@ -46,9 +46,10 @@ def check_name(text: str | None) -> str:
     """The name of a lineage, which becomes part of paths. Raises ValueError."""
     if not text:
         raise ValueError("renew_certificate_name: which certificate is meant has to be named; nothing ever means all of them")
-    if not _LINEAGE.fullmatch(text):
-        raise ValueError(f"{printable(text, 80)!r} is no name of a certbot certificate")
-    return text
+    try:
+        return lineage_name.check(text)
+    except ValueError:
+        raise ValueError(f"{printable(text, 80)!r} is no name of a certbot certificate") from None
 
 
 def parse(printed: str, sha256: str) -> Certificate:

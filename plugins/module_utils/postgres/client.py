@@ -23,14 +23,7 @@ CONNECT_SECONDS = 5
 PSQL_SECONDS = 60  # above the statement timeout, so that PostgreSQL's own word comes first
 SESSION_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
 
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "host": {"type": "str"},
-    "port": {"type": "int"},
-    "user": {"type": "str"},
-    "dbname": {"type": "str", "default": "postgres"},
-    "passfile": {"type": "path", "no_log": False},
-    "sslmode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
-}
+NAMES = ("host", "port", "user", "dbname", "passfile", "sslmode")  # libpq's own, each after postgres_ as a parameter
 
 
 class Server(Protocol):
@@ -49,7 +42,7 @@ class Server(Protocol):
 
 def connect(params: Mapping[str, Any]) -> Server:
     """Open the server that the `postgres_*` settings name. Raises Unreachable or Failure."""
-    _check_passfile(params.get("passfile"))
+    _check_passfile(params.get("postgres_passfile"))
     return OverPsycopg(params) if psycopg else OverPsql(params)
 
 
@@ -64,10 +57,10 @@ def _check_passfile(path: str | None) -> None:
         raise Failure(f"postgres_passfile {printable(path)} is open to others (mode {stat.S_IMODE(mode):04o}); make it 0600.")
 
 
-def _where(params: Mapping[str, Any]) -> dict[str, str]:
-    """The libpq settings of these params, by libpq's own names; what is unset stays libpq's choice."""
-    keys = ("host", "port", "user", "dbname", "passfile", "sslmode")
-    return {key: str(params[key]) for key in keys if params.get(key) not in (None, "")}
+def libpq_settings(params: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a connection by libpq's own names; what is unset stays libpq's choice."""
+    settings = {name: params.get(f"postgres_{name}") for name in NAMES}
+    return {name: str(value) for name, value in settings.items() if value not in (None, "")}
 
 
 def explained(message: str) -> Failure:
@@ -98,7 +91,7 @@ class OverPsycopg:
                 application_name="irctl",
                 options=SESSION_OPTIONS,
                 cursor_factory=psycopg.RawCursor,
-                **_where(params),  # type: ignore[arg-type]
+                **libpq_settings(params),  # type: ignore[arg-type]
             )
         except psycopg.OperationalError as error:
             raise explained(str(error)) from None
@@ -131,7 +124,7 @@ class OverPsql:
         if not program:
             raise Failure("Neither psycopg nor psql is on this host. Install postgresql-client (Debian) or psycopg.")
         self._command = [program, "-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-        settings = {f"PG{'DATABASE' if key == 'dbname' else key.upper()}": value for key, value in _where(params).items()}
+        settings = {f"PG{'DATABASE' if key == 'dbname' else key.upper()}": value for key, value in libpq_settings(params).items()}
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
             **settings,

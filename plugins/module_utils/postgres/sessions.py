@@ -10,16 +10,6 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text i
 
 IDLE_FLOOR = 5  # seconds; below this a pool in ordinary use would lose live sessions
 
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "idle_for": {"type": "str", "required": True},
-    "idle_in_transaction_for": {"type": "str"},
-    "databases": {"type": "list", "elements": "str", "default": []},
-    "users": {"type": "list", "elements": "str", "default": []},
-    "applications": {"type": "list", "elements": "str", "default": []},
-    "protected_users": {"type": "list", "elements": "str", "default": []},
-    "protected_applications": {"type": "list", "elements": "str", "default": []},
-}
-
 # Connection poolers and tools that hold sessions for others: ending theirs ends what others are doing.
 ALWAYS_PROTECTED = ("pgbouncer*", "PgBouncer*", "pgpool*", "odyssey*", "pgcat*", "patroni*", "Patroni*", "repmgr*", "pg_cron*")
 
@@ -120,11 +110,11 @@ def asked(params: Mapping[str, Any], among: Sequence[Any] = (), limit: int = 0) 
     return {
         "idle_for": idle,
         "idle_in_transaction_for": in_transaction,
-        "databases": params["databases"],
-        "users": params["users"],
-        "applications": params["applications"],
-        "protected_users": values.any_of(params["protected_users"]),
-        "protected_applications": values.any_of([*ALWAYS_PROTECTED, *params["protected_applications"]]),
+        "databases": params["database"],
+        "users": params["user"],
+        "applications": params["application"],
+        "protected_users": values.any_of(params["postgres_protected_users"]),
+        "protected_applications": values.any_of([*ALWAYS_PROTECTED, *params["postgres_protected_applications"]]),
         "among": list(among),
         "limit": limit,
     }

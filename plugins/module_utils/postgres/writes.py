@@ -123,14 +123,14 @@ def same(one: str | None, other: str | None) -> bool:
 def asked(params: Mapping[str, Any], frozen: Iterable[str] = ()) -> dict[str, Any]:
     """Turn module arguments into the statements' one parameter; `frozen` are the databases that were so before this run."""
     return {
-        "databases": params["databases"],
+        "databases": params["database"],
         "frozen": list(frozen),
         "end_writers": params["end_writers"],
-        "protected_users": values.any_of(params["protected_users"]),
-        "protected_applications": values.any_of([*sessions.ALWAYS_PROTECTED, *params["protected_applications"]]),
+        "protected_users": values.any_of(params["postgres_protected_users"]),
+        "protected_applications": values.any_of([*sessions.ALWAYS_PROTECTED, *params["postgres_protected_applications"]]),
         "among": [],
         "before": 0,
-        "limit": params["limit"],
+        "limit": params["max"],
     }
 
 
@@ -141,12 +141,12 @@ def settings(state: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | 
 
 def refusals(state: Mapping[str, Any], params: Mapping[str, Any], matching: int) -> list[str]:
     """Say why these databases must not be frozen; an empty list means they may be."""
-    said = [*_cannot_alter(state, params["databases"]), *_overriding(state["roles"])]
+    said = [*_cannot_alter(state, params["database"]), *_overriding(state["roles"])]
     if params["end_writers"]:
         said += sessions.refusals({"server": state["server"], "matching": []}, 0)  # which grants it lacks
-        if matching > params["limit"]:
+        if matching > params["max"]:
             said.append(
-                f"{counted(matching)} would be ended and the limit is {params['limit']}. Name fewer databases, or raise --max."
+                f"{counted(matching)} would be ended and the limit is {params['max']}. Name fewer databases, or raise --max."
             )
     return said
 

@@ -101,7 +101,7 @@ class Office:
 
 @pytest.fixture
 def office(collection: Collection, keys: Path, tmp_path: Path) -> Office:
-    options: dict[str, object] = {"freeze_level": {"type": "int", "description": "How much.", "default": 1}}
+    options: dict[str, object] = {"level": {"type": "int", "description": "How much.", "default": 1}}
     touch = f"ansible.builtin.file: {{path: {tmp_path}/frozen, state: touch}}"
     collection.role("freeze", options, {"approvals": list(BOTH)}, change=touch)
     return Office(collection, keys, tmp_path)

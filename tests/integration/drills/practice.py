@@ -12,8 +12,7 @@ import yaml
 from tests.conftest import Done, write_inventory
 from tests.integration.conftest import Collection
 
-STOPPED = {"name": "irctl.runbooks.run", "tasks_from": "stopped", "rolespec_validate": False}
-RESCUE = [{"name": "Report | Why it stopped", "ansible.builtin.import_role": STOPPED}]
+ENTRY_POINTS = ("verify", "fault", "restore")
 MARKED = {"ansible_connection": "local", "irctl_drills": "allowed"}
 
 
@@ -33,8 +32,7 @@ class Practice:
         play = {"name": "Bulb", "hosts": "{{ irctl_target }}", "gather_facts": False}
         task = {"name": "Carry out", "ansible.builtin.import_role": role}
         (self.root / "playbooks" / "bulb.yml").write_text(yaml.safe_dump([{**play, "tasks": [task]}]))
-        spec = {point: {"short_description": "A bulb", "options": {}} for point in ("main", "verify", "fault", "restore")}
-        self.write("meta/argument_specs.yml", {"argument_specs": spec})
+        self.entry_points, self.parameters = list(ENTRY_POINTS), {}
         self.says(drill_every="30d")
 
     def write(self, name: str, document: Any) -> None:
@@ -43,13 +41,13 @@ class Practice:
     def says(self, **more: Any) -> None:
         """Put this into the role's metadata."""
         about = {"kind": "remediation", "service": "bulbs", "severity": "low", "impact": "none", "reversible": False}
+        about |= {"summary": "A bulb", "parameters": self.parameters}
+        about |= {"entry_points": {point: {"summary": "A bulb"} for point in self.entry_points}}
         self.write("meta/remediation.yml", about | {"approvals": ["incident-commander"]} | more)
 
     def lacks(self, point: str) -> None:
-        path = self.root / "roles" / "bulb" / "meta" / "argument_specs.yml"
-        specs = yaml.safe_load(path.read_text())
-        del specs["argument_specs"][point]
-        self.write("meta/argument_specs.yml", specs)
+        self.entry_points.remove(point)
+        self.says(drill_every="30d")
 
     def _entry_points(self, tasks: Path) -> None:
         says = f"cat {self.file}"
@@ -66,9 +64,7 @@ class Practice:
         }
         for name, found in steps.items():
             report = {"name": "Report | Done", "irctl.runbooks.report": self._reported(name), "run_once": True}
-            (tasks / f"{name}.yml").write_text(
-                yaml.safe_dump([{"name": "All", "block": [*found, report], "rescue": RESCUE}], sort_keys=False)
-            )
+            (tasks / f"{name}.yml").write_text(yaml.safe_dump([*found, report], sort_keys=False))
 
     def _reported(self, name: str) -> dict[str, str]:
         return {"before": "__now"} if name == "verify" else {"change": "__put"}

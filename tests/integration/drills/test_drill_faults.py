@@ -16,7 +16,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import idle_clients, writing_client
 from ansible_collections.irctl.runbooks.plugins.modules import pg_idle_sessions, pg_scratch_writer
 from irctl.lab.postgres import Postgres
-from tests.conftest import Sessions
+from tests.conftest import Sessions, host_of
 
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s) AND usename = 'ops'"
 NAMES = ["irctl-drill-web", "report", "worker", "migration", "pgbouncer"]
@@ -29,7 +29,7 @@ class Fault:
 
     def __init__(self, module: ModuleType, server: Postgres, program: ModuleType, **given: Any) -> None:
         defaults = {name: about.get("default") for name, about in module.ARGUMENTS.items()}
-        where = {"host": "127.0.0.1", "port": server.port, "user": "ops", "passfile": str(server.passfile)}
+        where = host_of(server)
         self._module, self._program, self._params = module, str(program.__file__), defaults | where | given
 
     def __call__(self, state: str, check: bool = False, **given: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Fault:
 
 @pytest.fixture
 def leak(server: Postgres) -> Iterator[Fault]:
-    fault = Fault(pg_idle_sessions, server, idle_clients, idle=3, lifetime="5m", wait_for="1s")
+    fault = Fault(pg_idle_sessions, server, idle_clients, fault_idle=3, fault_lifetime="5m", idle_for="1s")
     yield fault
     fault("ended")
 
@@ -56,7 +56,7 @@ def leak(server: Postgres) -> Iterator[Fault]:
 @pytest.fixture
 def writer(server: Postgres, sessions: Sessions) -> Iterator[Fault]:
     sessions.ask("DROP DATABASE IF EXISTS irctl_drill WITH (FORCE)")
-    yield Fault(pg_scratch_writer, server, writing_client, lifetime="5m")
+    yield Fault(pg_scratch_writer, server, writing_client, fault_lifetime="5m")
     sessions.ask("DROP DATABASE IF EXISTS irctl_drill WITH (FORCE)")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import yaml
 
 from irctl.errors import BUSY, DONE, FAILED, INVALID, REFUSED, UNREACHABLE
 from irctl.lab.lab import Postgres
@@ -176,9 +175,8 @@ def test_bad_input_is_one_line_and_nothing_is_begun(practice: Practice, words: l
 
 
 def test_all_names_what_is_not_drilled_and_why(practice: Practice, collection: Collection) -> None:
-    collection.role("fuse", about={"needs": {"python": ["no_such_module"]}})
-    specs = {point: {"short_description": "A fuse", "options": {}} for point in ("main", "fault", "verify")}
-    (practice.root / "roles" / "fuse" / "meta" / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": specs}))
+    points = {point: {"summary": "A fuse"} for point in ("fault", "verify")}
+    collection.role("fuse", about={"needs": {"python": ["no_such_module"]}, "entry_points": points})
     collection.role("lamp")
     done = practice.alone("drill", "run", "--all", "--host", "here", "--json")
     assert verdict(done) == ("fixed", DONE), done
@@ -191,9 +189,9 @@ def test_all_names_what_is_not_drilled_and_why(practice: Practice, collection: C
 
 
 def test_what_the_inventory_does_not_say_is_no_drill_rather_than_a_failed_one(practice: Practice) -> None:
-    needed = {"bulb_socket": {"type": "str", "required": True, "description": "Which one."}}
-    specs = {point: {"short_description": "A bulb", "options": needed} for point in ("main", "fault", "verify", "restore")}
-    practice.write("meta/argument_specs.yml", {"argument_specs": specs})
+    everywhere = ["main", *practice.entry_points]
+    practice.parameters = {"socket": {"required": True, "description": "Which one.", "in": everywhere}}
+    practice.says(drill_every="30d")
     done = practice.drill()
     assert (done.code, done.err.strip().endswith("the inventory does not say bulb_socket for here")) == (REFUSED, True), done
     assert practice.incidents("--all") == []

@@ -31,7 +31,8 @@ class Switch:
         self.irctl, self.file = collection.irctl, folder / "switch"
         self.file.write_text("off\n")
         root = collection.root
-        keep = f"mkdir -p {{{{ run_evidence_folder }}}} && cp {self.file} {{{{ run_evidence_folder }}}}/revert.json"
+        keep = "{{ run_evidence_root }}/{{ inventory_hostname }}"
+        keep = f"mkdir -p {keep} && cp {self.file} {keep}/revert.json"
         put = f"grep -qx on {self.file} || {{{{ 'sleep 3;' if {str(folder / 'slow')!r} is exists else '' }}}} echo on > {self.file}"
         collection.role(
             "switch",
@@ -45,7 +46,8 @@ class Switch:
         task = {"name": "Carry out", "ansible.builtin.import_role": role}
         (root / "playbooks" / "switch.yml").write_text(yaml.safe_dump([{**play, "tasks": [task]}]))
         about = yaml.safe_load((root / "roles" / "switch" / "meta" / "remediation.yml").read_text())
-        about |= {"lease": {"limit": "1h"}, "approvals": []}
+        about |= {"lease": {"limit": "1h"}, "approvals": [], "entry_points": {"revert": {"summary": "Put it back"}}}
+        about |= {"parameters": {"force": {"type": "bool", "in": ["revert"], "description": "Even so."}}}
         (root / "roles" / "switch" / "meta" / "remediation.yml").write_text(yaml.safe_dump(about))
 
     def _revert(self, role: Path) -> None:
@@ -57,12 +59,7 @@ class Switch:
             {"name": "Change | Put it back", "ansible.builtin.copy": {"src": kept, "dest": str(self.file)}, "register": "__put"},
             {"name": "Report | Done", "irctl.runbooks.report": {"change": "__put"}, "run_once": True},
         ]
-        stopped = {"name": "irctl.runbooks.run", "tasks_from": "stopped", "rolespec_validate": False}
-        rescue = [{"name": "Report | Why it stopped", "ansible.builtin.import_role": stopped}]
-        (role / "tasks" / "revert.yml").write_text(yaml.safe_dump([{"name": "All", "block": steps, "rescue": rescue}]))
-        spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())
-        spec["argument_specs"]["revert"] = {"short_description": "Put it back", "options": {"switch_force": {"type": "bool"}}}
-        (role / "meta" / "argument_specs.yml").write_text(yaml.safe_dump(spec))
+        (role / "tasks" / "revert.yml").write_text(yaml.safe_dump(steps))
 
     @property
     def state(self) -> str:

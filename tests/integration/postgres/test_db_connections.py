@@ -131,9 +131,8 @@ def test_a_session_that_wakes_up_after_it_was_listed_is_spared(server: Postgres,
 
     asleep, woken = sessions.open(2)
     sessions.grow_old()
-    where = {"host": "127.0.0.1", "port": server.port, "user": "ops", "dbname": "postgres", "passfile": str(server.passfile)}
-    which = {"idle_for": "5s", "idle_in_transaction_for": None, "databases": [], "users": [], "applications": []}
-    params = {**where, **which, "protected_users": [], "protected_applications": [], "limit": 100, "among": None}
+    defaults = {name: spec.get("default") for name, spec in pg_sessions.ARGUMENTS.items()}
+    params = {**defaults, **host_of(server), "idle_for": "5s"}
     listed = pg_sessions.run({**params, "state": "listed"}, False)["matching"]
     woken.execute("SELECT 1")
     reused = [f"{one[:-1]}{(int(one[-1]) + 1) % 10}" for one in listed]

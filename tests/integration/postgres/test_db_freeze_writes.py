@@ -319,7 +319,7 @@ def params(request: pytest.FixtureRequest, server: Postgres, books: str, monkeyp
     if request.param == "psql":
         monkeypatch.setattr(pg_client, "psycopg", None)
         monkeypatch.setenv("PATH", f"{programs() / 'bin'}:{os.environ['PATH']}")
-    where = {"host": "127.0.0.1", "port": server.port, "user": "ops", "passfile": str(server.passfile), "databases": [books]}
+    where = {**host_of(server), "database": [books]}
     return {name: option.get("default") for name, option in pg_writes.ARGUMENTS.items()} | where
 
 
@@ -330,7 +330,7 @@ def test_both_clients_freeze_and_put_back(params: dict[str, Any], freeze: Freeze
     assert pg_writes.run({**params, "state": "changed", "found": found}, False)["ended"] == 2
     assert pg_writes.run({**params, "state": "proved", "found": found}, False)["msg"] == "seen in new sessions"
     assert (sessions.alive(writers), freeze.may_write(books)) == (0, False)
-    back = {**params, "databases": [], "record": json.loads(kept["revert.json"])}
+    back = {**params, "database": [], "record": json.loads(kept["revert.json"])}
     assert pg_writes.run({**back, "state": "changed"}, False)["changed"]
     assert pg_writes.run({**back, "state": "proved"}, False)["msg"] == "seen in new sessions"
     assert freeze.may_write(books)
@@ -347,7 +347,7 @@ def test_what_changes_between_the_look_and_the_change_stops_it(
     late = pg_writes.run({**params, "state": "listed"}, False)["found"]
     writers = sessions.open(3, database=books)
     with pytest.raises(Failure, match="3 sessions would be ended and the limit is 2"):
-        pg_writes.run({**params, "state": "changed", "found": late, "limit": 2}, False)
+        pg_writes.run({**params, "state": "changed", "found": late, "max": 2}, False)
     assert (freeze.stored(books), sessions.alive(writers)) == ("default_transaction_read_only=off", 3)
 
 

@@ -10,20 +10,19 @@ import pytest
 
 from irctl.approvals import plan
 from irctl.catalog import catalog
-from irctl.catalog.content import OURS, Content
+from irctl.catalog.content import Content
 
-SPEC = {"argument_specs": {"main": {"options": {"motd_text": {"default": "hello"}, "motd_size": {"type": "int"}}}}}
+DEFINITION = {"parameters": {"text": {"default": "hello"}, "size": {"type": "int"}}}
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for folder in ("playbooks", "plugins/modules", "roles/motd/tasks", "roles/motd/meta"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "playbooks" / "motd.yml").write_text("playbook")
+    (tmp_path / "playbooks" / "motd.yml").write_text("- hosts: all\n  roles: [motd]\n")
     (tmp_path / "plugins" / "modules" / "m.py").write_text("module")
-    (tmp_path / "roles" / "motd" / "tasks" / "main.yml").write_text("tasks")
-    (tmp_path / "roles" / "motd" / "meta" / "argument_specs.yml").write_text(json.dumps(SPEC))
-    (tmp_path / "roles" / "motd" / "meta" / "remediation.yml").write_text("{}")
+    (tmp_path / "roles" / "motd" / "tasks" / "main.yml").write_text("- m:\n")
+    (tmp_path / "roles" / "motd" / "meta" / "remediation.yml").write_text(json.dumps(DEFINITION))
     return tmp_path
 
 
@@ -86,32 +85,3 @@ def test_what_was_typed_outweighs_the_inventory_and_the_inventory_the_default(ro
     hosts = {"a": {}, "b": {"motd_text": "inventory"}}
     assert planned(root, hosts)["hosts"] == {"a": {"motd_text": "hello"}, "b": {"motd_text": "inventory"}}
     assert planned(root, hosts, {"motd_text": "typed"})["hosts"]["b"] == {"motd_text": "typed"}
-
-
-def test_the_plan_of_a_users_own_remediation_covers_the_shared_role_that_acts_in_it(root: Path, monkeypatch: Any) -> None:
-    read: list[Path] = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), read_bytes(path))[1])
-    planned(root)
-    assert OURS.root / "roles" / "run" / "tasks" / "stopped.yml" in read
-    assert OURS.root / "plugins" / "plugin_utils" / "report.py" in read
-
-
-@pytest.mark.parametrize("name", ["roles/run/tasks/stopped.yml", "plugins/plugin_utils/report.py", "plugins/action/report.py"])
-def test_one_byte_in_what_is_shared_is_another_plan_of_a_users_own_remediation(
-    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    shared = tmp_path_factory.mktemp("ours")
-    (shared / name).parent.mkdir(parents=True)
-    (shared / name).write_text("one")
-    monkeypatch.setattr(plan, "OURS", Content(shared, OURS.name))
-    before = plan.hash_of(planned(root))
-    (shared / name).write_text("two")
-    assert plan.hash_of(planned(root)) != before
-
-
-def test_a_shared_role_in_a_users_own_collection_does_not_act(root: Path) -> None:
-    before = plan.hash_of(planned(root))
-    (root / "roles" / "run" / "tasks").mkdir(parents=True)
-    (root / "roles" / "run" / "tasks" / "stopped.yml").write_text("mine")
-    assert plan.hash_of(planned(root)) == before

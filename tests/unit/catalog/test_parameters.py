@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from irctl.catalog import parameters
-from irctl.catalog.catalog import Option
+from irctl.catalog import kinds, parameters
+from irctl.catalog.content import OURS
+from irctl.catalog.definition import Option
 from irctl.errors import Invalid
 
 TAKEN = {
@@ -77,7 +78,7 @@ def test_what_is_no_text_is_of_no_kind(kind: str, value: object) -> None:
 
 
 def test_every_kind_is_tried_here_or_with_the_values_that_it_is_made_of() -> None:
-    assert {*TAKEN, "duration", "name", "path", "network"} == parameters.KINDS
+    assert {*TAKEN, "duration", "name", "path", "network"} == {*kinds.names(OURS)}
 
 
 def test_a_password_in_an_address_is_not_repeated() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from irctl.catalog.catalog import Option
+from irctl.catalog.definition import Option
 from irctl.cli import list_files, option_types, options
 from irctl.errors import Invalid
 

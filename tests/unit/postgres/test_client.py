@@ -55,9 +55,9 @@ def test_a_password_file_that_others_may_read_is_refused(tmp_path: Path) -> None
     path.write_text("")
     path.chmod(0o644)
     with pytest.raises(Failure, match=r"open to others .mode 0644.; make it 0600"):
-        client.connect({"passfile": str(path)})
+        client.connect({"postgres_passfile": str(path)})
 
 
 def test_a_password_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="nosuch cannot be read: No such file"):
-        client.connect({"passfile": str(tmp_path / "nosuch")})
+        client.connect({"postgres_passfile": str(tmp_path / "nosuch")})

@@ -10,8 +10,8 @@ import pytest
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
 
 PARAMS: dict[str, Any] = {
-    "idle_for": "10m", "idle_in_transaction_for": None, "databases": ["o'brien"], "users": [], "applications": [],
-    "protected_users": ["bill*"], "protected_applications": [],
+    "idle_for": "10m", "idle_in_transaction_for": None, "database": ["o'brien"], "user": [], "application": [],
+    "postgres_protected_users": ["bill*"], "postgres_protected_applications": [],
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_durations_become_seconds_and_patterns_become_expressions() -> None:
 
 @pytest.mark.parametrize("given", [[], ["billing-?"]])
 def test_poolers_are_protected_whatever_else_is(given: list[str]) -> None:
-    protected = re.compile(sessions.asked({**PARAMS, "protected_applications": given})["protected_applications"])
+    protected = re.compile(sessions.asked({**PARAMS, "postgres_protected_applications": given})["protected_applications"])
     for name in ("pgbouncer", "PgBouncer-1", "pgpool", "odyssey", "pgcat", "patroni", "Patroni heartbeat", "repmgrd", "pg_cron"):
         assert protected.search(name), name
     for name in ("web", "my-pgbouncer", "", "billing-", "billing-10"):

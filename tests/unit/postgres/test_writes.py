@@ -15,7 +15,8 @@ from ansible_collections.irctl.runbooks.plugins.modules import pg_writes
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.action import LARGEST_RECORD, recorded
 
 PARAMS: dict[str, Any] = {
-    "databases": ["shop"], "end_writers": True, "limit": 2, "protected_users": ["bill*"], "protected_applications": [],
+    "database": ["shop"], "end_writers": True, "max": 2,
+    "postgres_protected_users": ["bill*"], "postgres_protected_applications": [],
 }  # fmt: skip
 SERVER = {"role": "ops", "sees_all": True, "may_signal": True, "in_recovery": False, "in_use": 1, "max_connections": 9}
 RECORD: dict[str, Any] = {
@@ -88,7 +89,7 @@ def test_a_setting_of_a_role_is_refused_where_it_is_off_and_let_be_where_it_is_o
 def test_names_from_outside_are_inert_in_what_is_said() -> None:
     evil = "a\x1b[2Jb"
     found = state(**{evil: database(may_alter=False, owner=evil)}, roles=({"role": evil, "database": evil, "setting": "off"},))
-    said = [*writes.refusals(found, {**PARAMS, "databases": [evil, "x\x1b"]}, 0), writes.listed([evil])]
+    said = [*writes.refusals(found, {**PARAMS, "database": [evil, "x\x1b"]}, 0), writes.listed([evil])]
     assert len(said) == 4
     assert "\x1b" not in " ".join(said)
 
@@ -114,7 +115,7 @@ def test_a_record_that_is_not_ours_is_bad_input(broken: dict[str, Any]) -> None:
 
 def test_a_module_that_is_given_no_database_connects_nowhere() -> None:
     with pytest.raises(ValueError, match="at least one is needed"):
-        pg_writes.run({**PARAMS, "databases": [], "record": None, "found": None, "state": "listed"}, False)
+        pg_writes.run({**PARAMS, "database": [], "record": None, "found": None, "state": "listed"}, False)
 
 
 def test_what_was_captured_or_what_was_set_is_put_back_and_anything_else_is_an_objection() -> None:

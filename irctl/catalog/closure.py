@@ -1,0 +1,166 @@
+"""Every file that can act in a run of a remediation, found by what names what: its playbook, roles, modules and their imports.
+
+Where it cannot be said that a file has no part, it has one: whole roles, all that lies beside the playbook, and every plugin of a
+user's own collection that Ansible might load by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from irctl.catalog.catalog import Remediation
+from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
+
+ALWAYS = ("plugins/callback/events.py", "plugins/strategy/crews.py", "plugins/shell/tethered.py")  # of ours, in every run
+BY_NAME = ("modules", "action")  # plugins that a task names; doc_fragments never act, module_utils are imported
+NOT_LOADED = (*BY_NAME, "doc_fragments", "module_utils", "plugin_utils")
+_WORD = re.compile(r"[A-Za-z_][\w.]*")
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([\w., \t]+))", re.MULTILINE)
+_ABOVE = re.compile(r"(?:\.\./)+[\w./-]+")
+
+
+def files(remediation: Remediation) -> dict[str, Path]:
+    """Each file by its collection's name and its place there, such as irctl.runbooks/roles/run/tasks/main.yml, sorted."""
+    search = _Search(remediation.content)
+    search.add(OURS, "meta/runtime.yml")
+    search.add(remediation.content, "meta/runtime.yml")
+    for name in ALWAYS:
+        search.add(OURS, name)
+    search.add_playbook(remediation)
+    search.add_what_ansible_loads_by_itself()
+    return dict(sorted(search.found.items())) | {"ansible.cfg": ANSIBLE_CONFIG}
+
+
+def digest(paths: Mapping[str, Path]) -> str:
+    """The sha256 of the files' names and contents, in hex."""
+    return digest_of({name: path.read_bytes() for name, path in paths.items()})
+
+
+def digest_of(contents: Mapping[str, bytes]) -> str:
+    whole = hashlib.sha256()
+    for name, content in contents.items():
+        whole.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+class _Search:
+    """Follows what a file names until nothing new is named."""
+
+    def __init__(self, content: Content) -> None:
+        self._collections = {collection.name: collection for collection in (content, OURS)}
+        self._named = {name: _Names(collection) for name, collection in self._collections.items()}
+        self._own = content
+        self._tried: set[str] = set()
+        self.found: dict[str, Path] = {}
+
+    def add(self, collection: Content, name: str) -> None:
+        """Add one file, if it is there, and all that it names."""
+        key = f"{collection.name}/{name}"
+        if key in self._tried:
+            return
+        self._tried.add(key)
+        path = collection.root / name
+        if not path.is_file():
+            return
+        self.found[key] = path
+        if path.suffix == ".py":
+            self._add_imports(collection, name, path.read_text())
+        elif path.suffix in (".yml", ".yaml", ".json", ".j2", ""):
+            self._add_named(collection, name, path.read_text(errors="replace"))
+
+    def add_playbook(self, remediation: Remediation) -> None:
+        self.add(self._own, f"playbooks/{remediation.role}.yml")
+        self._add_folder(self._own, f"roles/{remediation.role}")
+        for folder in sorted(_folders(self._own.root / "playbooks")):
+            self._add_folder(self._own, f"playbooks/{folder}")
+        for name in remediation.about.get("shared", []):
+            first = name.partition(".")[0]
+            for place in (f"meta/parameters/{first.partition('_')[0]}.yml", f"roles/{first}/meta/remediation.yml"):
+                for collection in self._collections.values():
+                    self.add(collection, place)
+        for option in remediation.options:
+            for collection in self._collections.values():
+                self.add(collection, f"plugins/module_utils/kinds/{option.kind}.py")
+
+    def add_what_ansible_loads_by_itself(self) -> None:
+        """Filters, lookups, vars plugins and the like, of a user's collection; ours has none but those that are named."""
+        if self._own != OURS:
+            for folder in sorted({*_folders(self._own.root / "plugins")} - {*NOT_LOADED}):
+                self._add_folder(self._own, f"plugins/{folder}")
+
+    def _add_folder(self, collection: Content, name: str) -> None:
+        for path in _below(collection.root / name):
+            self.add(collection, path.relative_to(collection.root).as_posix())
+
+    def _add_named(self, collection: Content, name: str, text: str) -> None:
+        for word in {*_WORD.findall(text)}:
+            owner, _, last = word.rpartition(".")
+            if owner in self._collections:
+                self._add_plugin(self._collections[owner], last)
+            elif not owner:
+                self._add_plugin(collection, word)
+        beside = [*re.findall(r"[\w./-]+\.ya?ml", text), *_ABOVE.findall(text)]
+        near = os.path.dirname(name)
+        for base, relative in ((base, relative) for relative in beside for base in (near, os.path.dirname(near))):
+            path = os.path.normpath(os.path.join(base, relative))
+            if not path.startswith(".."):
+                self.add(collection, path)
+                self._add_folder(collection, path)
+
+    def _add_plugin(self, collection: Content, name: str) -> None:
+        named = self._named[collection.name]
+        if name in named.plugins:
+            for kind in BY_NAME:
+                self.add(collection, f"plugins/{kind}/{name}.py")
+        if name in named.roles:
+            named.roles.remove(name)
+            self._add_folder(collection, f"roles/{name}")
+
+    def _add_imports(self, collection: Content, name: str, text: str) -> None:
+        for source, names, plain in _IMPORT.findall(text):
+            modules = [source, *(f"{source}.{one}" for one in _WORD.findall(names))] if source else _WORD.findall(plain)
+            for module in modules:
+                self._add_module(collection, name, module, text)
+
+    def _add_module(self, collection: Content, name: str, module: str, text: str) -> None:
+        parts = module.split(".")
+        if parts[0] != "ansible_collections" or len(parts) < 4:
+            return
+        owner = self._collections.get(".".join(parts[1:3]))
+        if owner is None:
+            return
+        for length in range(3, len(parts) + 1):
+            place = "/".join(parts[3:length])
+            self.add(owner, f"{place}/__init__.py" if place else "__init__.py")
+            self.add(owner, f"{place}.py")
+
+
+class _Names:
+    """What a task may name of a collection: its modules and actions, and its roles that were not looked at yet."""
+
+    def __init__(self, collection: Content) -> None:
+        folders = [collection.root / "plugins" / kind for kind in BY_NAME]
+        self.plugins = {path.stem for folder in folders if folder.is_dir() for path in folder.glob("[!_]*.py")}
+        self.roles = {*_folders(collection.root / "roles")}
+
+
+def _folders(path: Path) -> Iterator[str]:
+    if path.is_dir():
+        yield from (one.name for one in path.iterdir() if one.is_dir() and one.name != "__pycache__")
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """Every file below a folder, through links to folders too, each folder once."""
+    seen: set[str] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen or os.path.basename(folder) == "__pycache__":
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        yield from (Path(folder) / name for name in sorted(names) if not (name == "README.md" and Path(folder) == root))

@@ -1,0 +1,141 @@
+"""What can act in a run: nothing is missing, nothing foreign is in it, and one byte in any of it is another digest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from irctl.catalog import catalog, closure
+from irctl.catalog.content import OURS, Content
+
+TASKS = """
+- shout:
+- ansible.builtin.include_role: {name: other}
+- ansible.builtin.include_tasks: more.yml
+- ansible.builtin.template: {src: motd.weird, dest: /tmp/motd}
+- acme.books.whisper:
+- debug: {msg: "{{ lookup('ansible.builtin.file', role_path ~ '/../../shared/words.txt') }}"}
+"""
+FILES = {
+    "galaxy.yml": "{namespace: acme, name: books, version: 1.0.0}",
+    "meta/runtime.yml": "{}",
+    "playbooks/motd.yml": "- hosts: all\n  roles: [motd]\n- import_playbook: after.yml\n",
+    "playbooks/after.yml": "- hosts: all\n  roles: [late]\n",
+    "playbooks/group_vars/all.yml": "{}",
+    "playbooks/foreign.yml": "- hosts: all\n",
+    "roles/motd/meta/remediation.yml": "{kind: remediation, summary: M, parameters: {tone: {kind: tone, description: T.}}}",
+    "roles/motd/tasks/main.yml": TASKS,
+    "roles/motd/tasks/more.yml": "[]",
+    "roles/motd/templates/motd.weird": "hello",
+    "roles/motd/README.md": "words",
+    "roles/other/meta/main.yml": "dependencies: [{role: base}]",
+    "roles/other/tasks/main.yml": "[]",
+    "roles/base/tasks/main.yml": "[]",
+    "roles/late/tasks/main.yml": "[]",
+    "roles/foreign/tasks/main.yml": "[]",
+    "shared/words.txt": "words",
+    "plugins/modules/shout.py": "from ansible_collections.acme.books.plugins.module_utils.lungs import (\n    air,\n)\n",
+    "plugins/modules/whisper.py": "import ansible_collections.acme.books.plugins.module_utils.throat\n",
+    "plugins/modules/foreign.py": "",
+    "plugins/module_utils/lungs/__init__.py": "",
+    "plugins/module_utils/lungs/air.py": "",
+    "plugins/module_utils/throat.py": "from ansible_collections.irctl.runbooks.plugins.module_utils import values\n",
+    "plugins/module_utils/foreign.py": "",
+    "plugins/module_utils/kinds/tone.py": "METAVAR = 'TONE'\ncheck = str\n",
+    "plugins/filter/louder.py": "",
+    "plugins/modules/__pycache__/shout.cpython-311.pyc": "",
+}
+NO_PART = {
+    "galaxy.yml",
+    "playbooks/foreign.yml",
+    "roles/motd/README.md",
+    "roles/foreign/tasks/main.yml",
+    "plugins/modules/foreign.py",
+    "plugins/module_utils/foreign.py",
+    "plugins/modules/__pycache__/shout.cpython-311.pyc",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def files_of(root: Path) -> dict[str, Path]:
+    return closure.files(catalog.load("motd", [Content(root, "acme.books")]))
+
+
+def test_all_that_a_users_own_remediation_names_has_a_part_and_nothing_else_of_it(root: Path) -> None:
+    names = {name.removeprefix("acme.books/") for name in files_of(root) if name.startswith("acme.books/")}
+    assert names == {*FILES} - NO_PART
+
+
+@pytest.mark.parametrize("name", sorted({*FILES} - NO_PART))
+def test_one_byte_in_what_has_a_part_is_another_digest(root: Path, name: str) -> None:
+    before = closure.digest(files_of(root))
+    with (root / name).open("a") as file:
+        file.write("\n")
+    assert closure.digest(files_of(root)) != before
+
+
+@pytest.mark.parametrize("name", sorted(NO_PART))
+def test_an_edit_elsewhere_leaves_the_digest_as_it_is(root: Path, name: str) -> None:
+    before = closure.digest(files_of(root))
+    with (root / name).open("a") as file:
+        file.write("\n")
+    assert closure.digest(files_of(root)) == before
+
+
+def test_a_folder_that_is_a_link_has_a_part_and_one_that_leads_to_itself_is_read_once(root: Path) -> None:
+    elsewhere = root / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "deep.yml").write_text("[]")
+    (root / "roles" / "motd" / "files").symlink_to(elsewhere)
+    (root / "roles" / "motd" / "loop").symlink_to(root / "roles" / "motd")
+    before = closure.digest(files_of(root))
+    (elsewhere / "deep.yml").write_text("[1]")
+    assert closure.digest(files_of(root)) != before
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Content:
+    """A copy of this collection, as if it were ours."""
+    for name in ("meta", "playbooks", "plugins", "roles"):
+        shutil.copytree(OURS.root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copied = Content(tmp_path, OURS.name)
+    for module in (closure, catalog):
+        if hasattr(module, "OURS"):
+            monkeypatch.setattr(module, "OURS", copied)
+    return copied
+
+
+def digest_of(ours: Content) -> str:
+    return closure.digest(closure.files(catalog.load("db-connections", [ours])))
+
+
+@pytest.mark.parametrize(
+    ("name", "has_a_part"),
+    [
+        ("plugins/module_utils/postgres/sessions.py", True),
+        ("plugins/plugin_utils/action.py", True),
+        ("plugins/action/report.py", True),
+        ("plugins/shell/tethered.py", True),
+        ("meta/parameters/postgres.yml", True),
+        ("meta/runtime.yml", True),
+        ("plugins/module_utils/capture/masks.py", False),
+        ("plugins/modules/block_list.py", False),
+        ("roles/block_ip/tasks/main.yml", False),
+        ("meta/parameters/edge.yml", False),
+        ("roles/db_connections/README.md", False),
+    ],
+)
+def test_an_edit_voids_an_approval_of_db_connections_only_where_it_has_a_part(ours: Content, name: str, has_a_part: bool) -> None:
+    before = digest_of(ours)
+    with (ours.root / name).open("a") as file:
+        file.write("\n# edited\n")
+    assert (digest_of(ours) != before) == has_a_part
