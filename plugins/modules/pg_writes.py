@@ -220,7 +220,7 @@ def _with_effect(result: Result, params: Params, wanted: writes.Settings) -> Res
 
 def _new_session(params: Params, name: str) -> Any:
     try:
-        with connect({**params, "dbname": name}) as own:
+        with connect({**params, "postgres_dbname": name}) as own:
             return own.ask(writes.EFFECT, {})
     except Unreachable:
         raise
