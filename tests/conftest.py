@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.schemas import require_valid
 pytest_plugins = ["tests.schedule", "tests.timings"]
 ROOT = Path(__file__).resolve().parent.parent
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted, which needs root")
+PATIENCE = 6  # how much slower than on a quiet machine things may be
 OLD = 5.3  # seconds; a little over the shortest --idle-for
 
 
@@ -59,21 +61,25 @@ class Irctl:
     def python(self, script: str) -> Done:
         """Run Python code in the command's own surroundings."""
         process = self._start(["-c", script], {})
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=60 * PATIENCE)
         return Done(process.returncode, out, err)
 
-    def _start(self, words: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    def surroundings(self, **environment: str) -> dict[str, str]:
+        """The whole environment of a command."""
         settings = {"IRCTL_HOME": str(self.home), "IRCTL_INVENTORY": str(self.inventory), "IRCTL_CONFIG": ""}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "USER") if name in os.environ}
+        return {**kept, **settings, **self.environment, **environment}
+
+    def _start(self, words: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, *words],
-            env={**kept, **settings, **self.environment, **environment},
+            env=self.surroundings(**environment),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.home.parent,
         )  # fmt: skip
 
     def __call__(self, *words: str, **environment: str) -> Done:
         process = self.start(*words, **environment)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=60 * PATIENCE)
         return Done(process.returncode, out, err)
 
     def mend(self, *words: str, host: str = "lab") -> Done:
@@ -142,6 +148,40 @@ class Sessions:
     def grow_old(self) -> None:
         time.sleep(OLD)
 
+    @contextmanager
+    def in_use(self, sessions: list[psycopg.Connection]) -> Iterator[None]:
+        """Use these sessions again and again meanwhile, so that none of them is idle for long."""
+        done = threading.Event()
+
+        def use() -> None:
+            while not done.wait(0.5):
+                for session in sessions:
+                    session.execute("SELECT 1")
+
+        user = threading.Thread(target=use)
+        user.start()
+        try:
+            yield
+        finally:
+            done.set()
+            user.join()
+
+    @contextmanager
+    def at_work(self, session: psycopg.Connection, statement: str = "SELECT pg_sleep(3600)") -> Iterator[None]:
+        """Have a session carry out a long statement meanwhile."""
+
+        def work() -> None:
+            with suppress(psycopg.errors.QueryCanceled):
+                session.execute(statement.encode())
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            yield
+        finally:
+            session.cancel()
+            worker.join()
+
     def alive(self, sessions: list[psycopg.Connection]) -> int:
         pids = [session.info.backend_pid for session in sessions]
         return int(self.ask("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", pids))
@@ -162,14 +202,17 @@ def sessions(server: Postgres) -> Iterator[Sessions]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], Any], float], Any]:
-    """Call something until it is true, at most so many seconds."""
+    """Call something until it is true, at most so many seconds; PATIENCE times as many, because others may be busy here.
+
+    Looking may itself take processor time, from those that are waited for: no more than a fifth of the wait is spent on it.
+    """
 
     def wait(is_so: Callable[[], Any], most: float = 10.0) -> Any:
-        until = time.monotonic() + most
-        while time.monotonic() < until:
+        until = time.monotonic() + most * PATIENCE
+        while (begun := time.monotonic()) < until:
             if found := is_so():
                 return found
-            time.sleep(0.02)
+            time.sleep(max(0.02, min(1.0, 4 * (time.monotonic() - begun))))
         raise AssertionError("it did not come about in time")
 
     return wait

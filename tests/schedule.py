@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Pieces that take longest, longest first; what stands before any other must begin before it, or it alone is awaited at the end.
 FIRST = (
     "tests/integration/leases/test_leases_on_hosts.py",
+    "tests/integration/leases/test_leases_ended_by_hosts.py",
     "tests/integration/edge/test_block_ip_hosts.py",
     "tests/integration/certificates",
     "tests/integration/drills/test_drill_schedule.py",
@@ -30,7 +31,7 @@ FIRST = (
     "tests/docs",
     "tests",
 )
-SHARED = ('scope="module"', "tests.servers.hosts import")
+SHARED = ('scope="module"', "tools.test_hosts", "leases.far")
 
 
 def rank(nodeid: str) -> int:

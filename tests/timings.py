@@ -42,13 +42,13 @@ class Timings:
     """Notes the processor time of each phase where the test runs, and adds them up where the reports come together."""
 
     def __init__(self) -> None:
-        self._before = _processor()
+        self._before = processor()
         self._costs: defaultdict[str, Cost] = defaultdict(Cost)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Iterator[None]:
         report: Any = yield
-        now = _processor()
+        now = processor()
         report.processor, self._before = now - self._before, now
         return report
 
@@ -70,9 +70,18 @@ class Timings:
             Path(path).write_text(json.dumps({nodeid: asdict(cost) for nodeid, cost in self._costs.items()}, indent=1))
 
 
-def _processor() -> float:
+_elsewhere = 0.0
+
+
+def add(seconds: float) -> None:
+    """Processor time of a process that this one started by way of another."""
+    global _elsewhere
+    _elsewhere += seconds
+
+
+def processor() -> float:
     """Of this process and all that it waited for."""
-    return sum(os.times()[:4])
+    return sum(os.times()[:4]) + _elsewhere
 
 
 def pytest_configure(config: pytest.Config) -> None:

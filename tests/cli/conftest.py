@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Done, Irctl, write_inventory
+from tests.conftest import PATIENCE, Done, Irctl, write_inventory
 from tests.schemas import faults
+from tests.servers import warm
 
 NOWHERE = {"ansible_connection": "local", "postgres_host": "127.0.0.1", "postgres_port": 1}
 
@@ -27,6 +29,15 @@ def listing(folder: Path) -> dict[str, tuple[int, int] | None]:
     return {str(path): None if path.is_dir() else (about.st_size, about.st_mtime_ns) for path, about in found.items()}
 
 
+class Warm(Irctl):
+    """What is called, and not started, begins where Python and irctl are loaded already."""
+
+    def __call__(self, *words: str, **environment: str) -> Done:
+        with tempfile.TemporaryDirectory() as place:
+            around = self.surroundings(**environment)
+            return Done(*warm.call(words, around, self.home.parent, Path(place), 60 * PATIENCE))
+
+
 @pytest.fixture
 def irctl(tmp_path: Path) -> Irctl:
     """The command with hosts that do not answer; everything that it could write to is below tmp_path."""
@@ -35,7 +46,7 @@ def irctl(tmp_path: Path) -> Irctl:
     hosts = dict.fromkeys(("db1", "db2", "replica3"), NOWHERE)
     inventory = write_inventory(tmp_path, hosts, prod=["db1", "db2"], empty=[])
     places = {"HOME": str(tmp_path / "user"), "TMPDIR": str(tmp_path / "tmp"), "COLUMNS": "110", "LANG": "C.UTF-8"}
-    return Irctl(tmp_path / "home", inventory, places)
+    return Warm(tmp_path / "home", inventory, places)
 
 
 @pytest.fixture

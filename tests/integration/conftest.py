@@ -15,6 +15,7 @@ import yaml
 from tests.conftest import Irctl, write_inventory
 from tests.servers import seaweed as seaweedfs
 from tests.servers.hosts import hosts  # noqa: F401 - a fixture
+from tests.servers.shared import place, shared
 
 PHASES = ("Gather", "Guard", "Capture", "Change", "Verify")
 
@@ -108,6 +109,6 @@ def cron() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real S3 store."""
-    with seaweedfs.served(tmp_path_factory.mktemp("seaweed")) as url:
+    """The address of a real S3 store, one for all workers; each test has buckets of its own there."""
+    with shared(place(tmp_path_factory, "seaweed"), seaweedfs.start, seaweedfs.stop) as url:
         yield url

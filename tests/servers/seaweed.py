@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sysconfig
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tests.servers import processes
@@ -59,11 +58,3 @@ def stop(folder: Path) -> None:
     for port in ports:
         for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):
             left.unlink()
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    try:
-        yield start(folder)
-    finally:
-        stop(folder)

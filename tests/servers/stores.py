@@ -15,14 +15,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 import botocore.config
-from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from tests.servers.seaweed import KEYS
@@ -196,10 +195,15 @@ def _careless(environ: Any, start: Any, request: Request) -> Any:
             del environ[name]
         environ |= {"HTTP_X_AMZ_CONTENT_SHA256": "UNSIGNED-PAYLOAD", "HTTP_X_AMZ_CHECKSUM_SHA256": request.checksum}
         environ |= {"CONTENT_LENGTH": str(len(request.content)), "wsgi.input": io.BytesIO(request.content)}
-    return MOTO(environ, start)
+    return _moto()(environ, start)
 
 
-MOTO = DomainDispatcherApplication(create_backend_app)
+@cache
+def _moto() -> Any:
+    """Imported when it is wanted: each worker of the tests reads this file, and few of them want it."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+
+    return DomainDispatcherApplication(create_backend_app)
 
 
 @contextmanager

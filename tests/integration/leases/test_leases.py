@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import time
@@ -170,8 +171,7 @@ def test_it_ends_although_its_end_was_killed(switch: Switch, time_number: int) -
     assert switch.leases() == []
 
 
-@FIVE_TIMES
-def test_a_second_one_while_it_is_on_is_refused_and_the_first_state_comes_back(switch: Switch, time_number: int) -> None:
+def test_a_second_one_while_it_is_on_is_refused_and_the_first_state_comes_back(switch: Switch) -> None:
     first = switch.on("--for", "1m").json
     for words in (("--for", "1h"), ()):
         second = switch.on(*words)
@@ -182,19 +182,18 @@ def test_a_second_one_while_it_is_on_is_refused_and_the_first_state_comes_back(s
     assert switch.state == "off"
 
 
-@FIVE_TIMES
 @pytest.mark.parametrize("step", [7200, -7200])
-def test_a_clock_that_is_stepped_changes_nothing(switch: Switch, step: int, time_number: int) -> None:
+def test_a_clock_that_is_stepped_changes_nothing(switch: Switch, step: int) -> None:
     switch.on("--for", "1m")
-    assert (switch.tick(step).out, switch.state) == ("", "on"), "not before its time"
+    for _ in range(5):
+        assert (switch.tick(step).out, switch.state) == ("", "on"), "not before its time"
     switch.pass_time(60)
     said = switch.tick(step)
     assert switch.state == "off", said.out + said.err
 
 
-@FIVE_TIMES
 @pytest.mark.parametrize("step", [7200, -7200, 0])
-def test_a_reboot_with_a_stepped_clock_does_not_keep_it_on(switch: Switch, step: int, time_number: int) -> None:
+def test_a_reboot_with_a_stepped_clock_does_not_keep_it_on(switch: Switch, step: int) -> None:
     """The file as it looks after a reboot: another boot's id, armed late in that boot."""
     switch.on("--for", "1m")
     [path] = switch.files()
@@ -206,8 +205,7 @@ def test_a_reboot_with_a_stepped_clock_does_not_keep_it_on(switch: Switch, step:
 
 
 @needs_root
-@FIVE_TIMES
-def test_a_full_disk_does_not_keep_it_on(small_disk: Path, collection: Collection, tmp_path: Path, time_number: int) -> None:
+def test_a_full_disk_does_not_keep_it_on(small_disk: Path, collection: Collection, tmp_path: Path) -> None:
     collection.irctl.home = small_disk / "home"
     switch = Switch(collection, tmp_path)
     switch.tick()
@@ -321,18 +319,13 @@ def test_it_is_extended_from_now_and_never_beyond_its_limit(switch: Switch) -> N
     assert switch.state == "off"
 
 
-def test_a_busy_target_is_tried_again(switch: Switch, tmp_path: Path, wait_until: Wait) -> None:
+def test_a_busy_target_is_tried_again(switch: Switch) -> None:
     switch.on("--for", "1m")
     switch.pass_time(60)
     lock = next((switch.irctl.home / "locks").glob("anything-*"))
-    holder = subprocess.Popen(["flock", str(lock), "sleep", "60"])
-    try:
-        time.sleep(0.3)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         assert switch.tick().code == FAILED
-    finally:
-        subprocess.run(["pkill", "-P", str(holder.pid)], check=False)
-        holder.kill()
-        holder.wait()
     [path] = switch.files()
     lease = json.loads(path.read_text())
     lease["tried"]["uptime"] -= 61

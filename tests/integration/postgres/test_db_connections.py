@@ -19,7 +19,8 @@ def test_idle_sessions_end_and_a_second_run_finds_nothing_to_end(irctl: Irctl, s
     idle = sessions.open(6)
     sessions.grow_old()
     young = sessions.open(2)
-    first = irctl.mend()
+    with sessions.in_use(young):
+        first = irctl.mend()
     assert (first.code, first.json["outcome"]) == (0, "changed")
     assert first.host()["reason"].startswith("6 sessions ended")
     assert (sessions.alive(idle), sessions.alive(young)) == (0, 2)
@@ -38,20 +39,17 @@ def test_what_must_not_be_hit_is_spared(irctl: Irctl, server: Postgres, sessions
     archiver = f"{server.address('postgres')} application_name=archiver"
     receive = [programs() / "bin" / "pg_receivewal", "-d", archiver, "-D", ".", "--no-loop"]
     walsender = subprocess.Popen(receive, cwd=irctl.home.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    working = sessions.open(1)[0]
-    work = threading.Thread(target=working.execute, args=("SELECT pg_sleep(8)",))
-    work.start()
-    idle = sessions.open(3)
-    sessions.grow_old()
+    [working], idle = sessions.open(1), sessions.open(3)
     try:
-        done = irctl.mend()
-        assert done.json["outcome"] == "changed"
-        assert sessions.alive(idle) == 0
-        assert sessions.alive([*spared, working]) == 6
-        assert sessions.ask("SELECT count(*) FROM pg_stat_replication WHERE application_name = 'archiver'") == 1
+        with sessions.at_work(working):
+            sessions.grow_old()
+            done = irctl.mend()
+            assert done.json["outcome"] == "changed"
+            assert sessions.alive(idle) == 0
+            assert sessions.alive([*spared, working]) == 6
+            assert sessions.ask("SELECT count(*) FROM pg_stat_replication WHERE application_name = 'archiver'") == 1
     finally:
         walsender.kill()
-        work.join()
     before = json.loads((Path(done.json["folder"]) / "evidence" / "lab" / "sessions-before.json").read_text())
     assert {row["verdict"] for row in before} == {"end", "superuser", "listening", "advisory lock", "protected"}
 

@@ -69,7 +69,7 @@ def test_the_blocker_is_named_and_not_a_stranger(look: Callable[..., dict[str, A
     assert "runs for" in finding(found, "SELECT count(*) FROM rows")["says"]
     words = about["next"].replace("{host}", "lab").split()[2:]
     assert irctl("remediate", *words, "--application", "stuck").code == 0
-    freed.join(timeout=5)
+    freed.join(timeout=30)
     assert not freed.is_alive()
     for database in ("postgres", "shop"):
         with psycopg.connect(holder.info.dsn, user="postgres", dbname=database, autocommit=True) as session:
@@ -78,11 +78,9 @@ def test_the_blocker_is_named_and_not_a_stranger(look: Callable[..., dict[str, A
 
 
 def test_values_in_statements_are_not_shown(irctl: Irctl, sessions: Sessions) -> None:
-    work = threading.Thread(target=sessions.open(1)[0].execute, args=("SELECT pg_sleep(4), 'jane@example.com', 4111111111111111",))
-    work.start()
-    time.sleep(1.5)
-    done = irctl("diagnose", "postgres", "--host", "lab", "--long-for", "1s")
-    work.join()
+    with sessions.at_work(sessions.open()[0], "SELECT pg_sleep(3600), 'jane@example.com', 4111111111111111"):
+        time.sleep(1.5)
+        done = irctl("diagnose", "postgres", "--host", "lab", "--long-for", "1s")
     assert "SELECT pg_sleep(?), …" in done.out
     assert "jane" not in done.out
     assert b"jane" not in b"".join(path.read_bytes() for path in irctl.home.rglob("*") if path.is_file())

@@ -37,11 +37,17 @@ def test_values_are_data_and_never_templates(irctl: Irctl, tmp_path: Path) -> No
 
 def test_a_value_reaches_a_role_letter_for_letter(collection: Collection, tmp_path: Path) -> None:
     """H1 and H2: no template, no YAML: 010 stays 010, no stays no."""
-    write = "ansible.builtin.copy: {{content: '{{{{ echo_text }}}}', dest: {}, mode: '0600'}}".format(tmp_path / "said")
-    collection.role("echo", {"text": TEXT}, change=write)
-    for text in ("010", "no", "1:2", "1_000", "2024-11-03", "{{ 7*7 }}", "!unsafe x", "é\"'\\"):
-        done = collection.irctl("remediate", "echo", "--host", "here", "--text", text)
-        assert (done.code, (tmp_path / "said").read_text()) == (0, text), done.err
+    texts = ("010", "no", "1:2", "1_000", "2024-11-03", "{{ 7*7 }}", "!unsafe x", "é\"'\\")
+    names = [f"text{number}" for number in range(len(texts))]
+    lines = f"{{{{ [{', '.join(f'echo_{name}' for name in names)}] | join('\\n') }}}}"
+    collection.role(
+        "echo",
+        dict.fromkeys(names, TEXT),
+        change=f"ansible.builtin.copy:\n  content: \"{lines}\"\n  dest: {tmp_path}/said\n  mode: '0600'",
+    )
+    words = [word for number, text in enumerate(texts) for word in (f"--text{number}", text)]
+    done = collection.irctl("remediate", "echo", "--host", "here", *words)
+    assert (done.code, tuple((tmp_path / "said").read_text().split("\n"))) == (0, texts), done.err
 
 
 def test_no_secret_is_kept_anywhere(tmp_path: Path, server: Postgres, sessions: Sessions) -> None:
