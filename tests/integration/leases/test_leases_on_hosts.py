@@ -44,7 +44,7 @@ def full_disk(host: Host) -> Iterator[None]:
     """A disk of 64 kB below /var/lib/irctl, on which nothing of a lease has room."""
     pid = podman.podman("inspect", "--format", "{{.State.Pid}}", host.container).stdout.strip()
     inside = ["nsenter", "--target", pid, "--mount", f"--root=/proc/{pid}/root"]
-    host.run("mkdir", "-p", "/var/lib/irctl")
+    host.run("mkdir", "-p", "-m", "700", "/var/lib/irctl")
     subprocess.run([*inside, "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/irctl"], check=True)
     yield
     subprocess.run([*inside, "umount", "/var/lib/irctl"], check=True)

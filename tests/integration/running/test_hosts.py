@@ -23,6 +23,7 @@ from tools.test_hosts import network, podman, sets
 from tools.test_hosts.sets import Host, Set
 
 POSTGRESQL = "postgresql@15-main"
+UNTIL = "until [ -e {}/go-on ]; do sleep 0.1; done"  # a change that lasts until the test lets it go on
 FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).status)"
 KEEPER = """#!/bin/sh
 echo "$*" > "$IRCTL_HOME/said"
@@ -88,7 +89,7 @@ def test_a_host_knows_the_others_by_name_and_reaches_them_but_nobody_else(hosts:
     assert hosts["h1"].run("python3", "-c", FETCH, "http://h2/").stdout.strip() == "200"
     begun = time.monotonic()
     assert hosts["h1"].run("getent", "hosts", "www.example.com", check=False).returncode != 0
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 5, "less than one try of a name server that does not answer"
 
 
 def test_the_firewall_of_a_host_is_its_own_and_real(hosts: Set) -> None:
@@ -164,19 +165,19 @@ def test_when_irctl_is_ended_nobody_works_on_at_the_host(
 ) -> None:
     """H7, with sudo in between and an init on the far side that adopts whoever is left."""
     host = hosts["h1"]
-    collection.role("slow", change=f"ansible.builtin.shell: touch {marks}/begun; sleep 6; touch {marks}/finished")
+    collection.role("slow", change=f"ansible.builtin.shell: touch {marks}/begun; {UNTIL.format(marks)}; touch {marks}/finished")
     far.environment |= collection.irctl.environment
     process = far.start("remediate", "slow", "--host", "h1", "--json")
     wait_until(lambda: host.run("test", "-e", f"{marks}/begun", check=False).returncode == 0, 30)
     at_work = ["pgrep", "-f", f"{marks}/[f]inished"]
     assert host.run(*at_work).stdout.split()
     process.send_signal(number)
-    process.wait(10)
+    process.wait(60)
     wait_until(lambda: host.run(*at_work, check=False).returncode == 1)
     (run,) = far("runs", "--json").json["runs"]
     assert run["outcome"] == "indeterminate"
-    time.sleep(6)
-    assert host.run("ls", marks).stdout.split() == ["begun"]
+    host.run("touch", f"{marks}/go-on")
+    assert host.run("ls", marks).stdout.split() == ["begun", "go-on"]
 
 
 class Timer:

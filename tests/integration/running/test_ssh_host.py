@@ -234,8 +234,9 @@ def marks() -> Iterator[Path]:
 
 @pytest.fixture
 def slow(far: Callable[..., Irctl], collection: Collection, marks: Path) -> Irctl:
-    """The command with a remediation whose change begins with a mark, takes a while on the far host, and ends with a mark."""
-    collection.role("slow", change=f"ansible.builtin.shell: touch {marks}/begun; sleep 6; touch {marks}/finished")
+    """The command with a remediation whose change begins with a mark, goes on until the test lets it, and ends with a mark."""
+    until = f"until [ -e {marks}/go-on ]; do sleep 0.1; done"
+    collection.role("slow", change=f"ansible.builtin.shell: touch {marks}/begun; {until}; touch {marks}/finished")
     command = far()
     command.environment |= collection.irctl.environment
     return command
@@ -257,17 +258,20 @@ def test_when_irctl_is_ended_nobody_works_on_at_the_target(
     wait_until((marks / "begun").exists, 20)
     assert doers(marks)
     process.send_signal(number)
-    process.wait(10)
+    process.wait(60)
     wait_until(lambda: not doers(marks))
     (run,) = slow("runs", "--json").json["runs"]
     assert run["outcome"] == "indeterminate"
-    time.sleep(6)
+    (marks / "go-on").touch()
     assert not (marks / "finished").exists()
 
 
-def test_when_the_time_limit_is_reached_nobody_works_on_at_the_target(slow: Irctl, marks: Path) -> None:
-    done = slow("remediate", "slow", "--host", "far", "--json", "--timeout", "5s")
+def test_when_the_time_limit_is_reached_nobody_works_on_at_the_target(
+    slow: Irctl, marks: Path, wait_until: Callable[..., Any]
+) -> None:
+    done = slow("remediate", "slow", "--host", "far", "--json", "--timeout", "10s")
     assert (done.code, done.json["outcome"]) == (7, "indeterminate")
     assert (marks / "begun").exists()
-    time.sleep(6)
+    wait_until(lambda: not doers(marks))
+    (marks / "go-on").touch()
     assert not (marks / "finished").exists()
