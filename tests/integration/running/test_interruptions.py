@@ -245,7 +245,7 @@ def test_a_signal_while_irctl_starts_is_one_line(
 
 SLOW_RUNNER = """
 import pathlib, sys, time
-folder = pathlib.Path(__file__).parents[3]
+folder = pathlib.Path(__file__).parents[2]
 (folder / "importing").touch()
 while not (folder / "go-on").exists():
     time.sleep(0.01)
