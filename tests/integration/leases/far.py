@@ -125,9 +125,9 @@ class Far:
         folder = f"{LEASES}/{self.armed[0]}"
         self.host.run("flock", folder, "tee", f"{folder}/lease.json", input=json.dumps(lease))
 
-    def look(self) -> int:
-        """What the timer does, now."""
-        return self.host.run("systemctl", "start", f"irctl-lease-{self.armed[0]}.service", check=False).returncode
+    def look(self, name: str = "") -> int:
+        """What the timer does, now; of the lease of this name, which may be gone by then."""
+        return self.host.run("systemctl", "start", f"irctl-lease-{name or self.armed[0]}.service", check=False).returncode
 
     def keep(self) -> None:
         """Put aside what the host has of the lease, for `again`."""
