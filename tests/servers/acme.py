@@ -73,7 +73,7 @@ def ansible(home: Path) -> dict[str, str]:
     return {**os.environ, **here, "HOME": str(home)}
 
 
-def wait_until(is_so: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_until(is_so: Callable[[], Any], seconds: float = 120) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with suppress(OSError, AssertionError):

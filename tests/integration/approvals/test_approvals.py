@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -544,10 +545,12 @@ def test_breaking_the_glass_is_loud_and_every_command_says_so_until_somebody_els
     assert (last["event"], last["by"], last["late"]) == ("countersigned", "cyd@example.com", False)
 
 
-def test_a_countersignature_that_is_late_is_overdue_and_a_removed_marker_does_not_hide_it(office: Office) -> None:
+def test_a_countersignature_that_is_late_is_overdue_and_a_removed_marker_does_not_hide_it(
+    office: Office, wait_until: Callable[..., Any]
+) -> None:
     done = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, IRCTL_BREAK_GLASS="1s")
     run = done.json["run"]
-    assert "is OVERDUE since" in office.by("ana@example.com", "runs").err
+    wait_until(lambda: "is OVERDUE since" in office.by("ana@example.com", "runs").err)
     (office.home / "uncountersigned" / f"{run}.json").unlink()
     assert "is OVERDUE since" in office.by("ana@example.com", "doctor").out
     assert office.by("fay@example.com", "approvals", "countersign", run, "--as", "security").code == 0
