@@ -100,7 +100,7 @@ def switch(collection: Collection, tmp_path: Path) -> Switch:
 
 
 def test_a_lease_is_shown_and_ends_by_itself_and_its_change_with_it(switch: Switch) -> None:
-    done = switch.on("--for", "12s")
+    done = switch.on("--for", "20s")
     assert (done.code, switch.state) == (0, "on"), done.out
     [lease] = switch.leases()
     assert (lease["run"], lease["hosts"], lease["state"]) == (done.json["run"], ["here"], "on")
