@@ -26,5 +26,5 @@ def test_a_function_is_broken_before_it_does_anything() -> None:
 
 
 def test_what_is_not_there_cannot_be_broken() -> None:
-    with pytest.raises(LookupError, match="gate.py has 0 functions prove"):
+    with pytest.raises(LookupError, match="has 0 functions prove"):
         broken(SOURCE, Mutation("proof", "gate.py", "prove", "return []", ()))
