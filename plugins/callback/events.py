@@ -13,15 +13,30 @@ description:
 extends_documentation_fragment:
   - default_callback
 requirements:
-  - Set by irctl in the process that it starts.
+  - ansible-runner, whose process irctl starts and sets this in.
+author: irctl contributors (@irctl)
 """
 
 from typing import Any
 
-from ansible_runner.display_callback.callback import awx_display
+from ansible.errors import AnsibleError
+from ansible.plugins.callback import CallbackBase
+
+try:
+    from ansible_runner.display_callback.callback import awx_display
+except ImportError:
+
+    class Everything(CallbackBase):
+        """No events without ansible-runner; Ansible itself can still list and document this plugin."""
+
+        def __init__(self) -> None:
+            raise AnsibleError("the callback irctl.runbooks.events needs the Python package ansible-runner")
+
+else:
+    Everything = awx_display.CallbackModule
 
 
-class CallbackModule(awx_display.CallbackModule):
+class CallbackModule(Everything):
     """Everything but the start of each task on each host."""
 
     CALLBACK_NAME = "irctl.runbooks.events"

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.programs import pipe
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 
@@ -21,13 +22,11 @@ def start(program: str, plan: dict[str, Any], what: str) -> None:
         start_new_session=True,
         text=True,
     )
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
-    process.stdin.write(json.dumps(plan))
-    process.stdin.close()
-    if process.stdout.readline().strip() != "ready":
-        said = process.stderr.read().strip().splitlines()[-1:] or ["no reason was given"]
+    order, answer, errors = pipe(process.stdin), pipe(process.stdout), pipe(process.stderr)
+    order.write(json.dumps(plan))
+    order.close()
+    if answer.readline().strip() != "ready":
+        said = errors.read().strip().splitlines()[-1:] or ["no reason was given"]
         raise Failure(f"{what}: {printable(said[0])}")
-    process.stdout.close()
-    process.stderr.close()
+    answer.close()
+    errors.close()

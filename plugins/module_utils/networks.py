@@ -6,10 +6,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import TypeAlias
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 _V4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", re.ASCII)
 _V6 = re.compile(r"(?=.*:)[0-9A-Fa-f:.]{2,45}", re.ASCII)

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO, AnyStr
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
@@ -20,7 +21,7 @@ def output(words: Sequence[str], given: str = "", seconds: float = 30, *, errors
     surroundings = {**os.environ, "LC_ALL": "C", "PATH": f"{os.environ.get('PATH', '')}:{PATH}"}
     try:
         done = subprocess.run(
-            words, input=given, capture_output=True, text=True, errors="replace", timeout=seconds, env=surroundings
+            words, input=given, capture_output=True, text=True, errors="replace", timeout=seconds, env=surroundings, check=False
         )
     except FileNotFoundError:
         raise Failure(f"The host has no program {printable(name)}.") from None
@@ -36,6 +37,13 @@ def output(words: Sequence[str], given: str = "", seconds: float = 30, *, errors
 def _why(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return printable(next((line for line in lines if "Error" in line or "[emerg]" in line), lines[0] if lines else "nothing"))
+
+
+def pipe(stream: IO[AnyStr] | None) -> IO[AnyStr]:
+    """The stream of a process that was started with PIPE for it."""
+    if stream is None:
+        raise ValueError("the process was started without a pipe here")
+    return stream
 
 
 @contextmanager

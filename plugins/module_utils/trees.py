@@ -194,7 +194,7 @@ def remove(root: str, file: File) -> bool:
 
 def sync(root: str, path: str) -> None:
     """Make what was removed from the folder of a file stay removed, whatever happens to the machine."""
-    with parent_of(root, path) as (parent, _):
+    with parent_of(root, path) as (parent, _name):
         os.fsync(parent)
 
 

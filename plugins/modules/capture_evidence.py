@@ -250,13 +250,16 @@ def _proved(params: Params, check_mode: bool) -> Result:
 _STEPS = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}
 
 
+def _ended(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     import signal
-    import sys
 
     from ansible_collections.irctl.runbooks.plugins.module_utils.module import start
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the snapshot goes when nobody waits for it
+    signal.signal(signal.SIGTERM, _ended)  # the snapshot goes when nobody waits for it
     start(ARGUMENTS, run)
 
 

@@ -76,7 +76,8 @@ ARGUMENTS: dict[str, Any] = {
 ABOUT = "lease.json"
 GONE = "The host has ended it, or it was disarmed there."
 PATIENCE = 240  # seconds for one step
-ERROR, NOTICE = 3, 5  # how loud a line of the journal is
+ERROR = 3  # how loud a line of the journal is
+NOTICE = 5
 
 Params = dict[str, Any]
 Result = dict[str, Any]
@@ -291,7 +292,8 @@ def _failed(lease: HostLease, why: str) -> None:
 
 
 def _say(level: int, what: str) -> None:
-    print(f"<{level}>{what}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"<{level}>{what}\n")
+    sys.stderr.flush()
 
 
 def _carry_out(lease: HostLease, step: str) -> Result:
@@ -319,6 +321,7 @@ def _start(lease: HostLease, user: pwd.struct_passwd, script: Any, place: str) -
         text=True,
         errors="replace",
         timeout=PATIENCE,
+        check=False,
         cwd="/",
         env={"PATH": programs.PATH, "LANG": "C.UTF-8", "TMPDIR": place, **whose},
         **become,

@@ -208,7 +208,7 @@ class _Look:
     def listed(self) -> list[Subject]:
         """The subjects that lines of the list lie in; all of them may be more than there are descriptors."""
         owned = [purge.owner(line.path, self._roots) for line in self.lines]
-        named = {subject.root for subject, _ in filter(None, owned)}
+        named = {subject.root for subject, _owner in filter(None, owned)}
         return [subject for subject in self.subjects if subject.root in named]
 
     @cached_property
@@ -302,7 +302,7 @@ def _would_need_a_list(look: _Look, check_mode: bool) -> Result:
 
 def _nothing_to_go(look: _Look, check_mode: bool) -> Result:
     """Fails where something past retention could go, if this is in earnest."""
-    lines, size, _ = look.found
+    lines, size, _rest = look.found
     if lines and not check_mode:
         raise Failure(f"{counted(len(lines))} past retention, archived and not on hold, still here, such as {lines[0].path}.")
     return {"changed": False, "summary": {"files": len(lines), "bytes": size}, "msg": "nothing was deleted"}

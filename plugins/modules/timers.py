@@ -97,6 +97,7 @@ there:
 import os
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import programs
@@ -173,7 +174,7 @@ class _Systemd:
     name = "systemd"
 
     def __init__(self, params: Params) -> None:
-        root, home = os.geteuid() == 0, os.path.expanduser("~")
+        root, home = os.geteuid() == 0, Path.home()
         user = ["env", f"XDG_RUNTIME_DIR=/run/user/{os.geteuid()}", "systemctl", "--user"]  # sudo and cron do not set it
         self._program = ["systemctl"] if root else user
         self._folder = "/etc/systemd/system" if root else f"{home}/.config/systemd/user"

@@ -158,7 +158,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         steps = {file: self._rendered(module, {**arguments, "state": STATES[file]}, task_vars) for file in leases.STEPS}
         quiet = {"_ansible_no_log": True}  # or every look would be in the journal
         look = self._rendered("host_lease", {"state": "due", "name": name}, task_vars, **quiet)
-        return {file: text for file, (text, _) in {**steps, leases.LOOK: look}.items()}, look[1]
+        return {file: text for file, (text, _result) in {**steps, leases.LOOK: look}.items()}, look[1]
 
     def _rendered(self, module: str, arguments: Vars, task_vars: Vars, **internal: Any) -> tuple[str, list[str]]:
         """The module with its arguments in one script, and the interpreter that it is for."""

@@ -19,7 +19,7 @@ options:
       - name: irctl_time_limit
 extends_documentation_fragment:
   - shell_common
-author: irctl contributors
+author: irctl contributors (@irctl)
 """
 
 import shlex
@@ -38,7 +38,7 @@ def end():
         os.killpg(child.pid, number)
         time.sleep(5)
 threading.Thread(target=end, daemon=True).start()
-sys.exit(child.wait() % 256)
+raise SystemExit(child.wait() % 256)
 """.strip()
 
 

@@ -15,7 +15,7 @@ description:
     to five hosts of the connection C(local), one after the other. A host that is slow to answer holds up no other one for long.
   - It stands on ansible-core's inner parts, whose versions pyproject.toml limits. irctl chooses it for its own runs; the
     playbooks do not ask for it.
-author: irctl contributors
+author: irctl contributors (@irctl)
 """
 
 import os

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 SECONDS = 60  # without a byte
 PIECE = 1 << 20
 LARGEST_LINE = 64 << 10
 MOST_HEADERS = 200
 
-Content = bytes | memoryview
+Content: TypeAlias = "bytes | memoryview"
 
 
 class NotHttp(OSError):
@@ -22,7 +23,7 @@ class Connection:
     """A connection to one host, for one thread. After any exception it must be closed."""
 
     def __init__(self, host: str, tls: ssl.SSLContext | None) -> None:
-        name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "443" if tls else "80")
+        name, _colon, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "443" if tls else "80")
         name = name.strip("[]")
         plain = socket.create_connection((name, int(port)), timeout=SECONDS)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,7 +71,7 @@ class Connection:
 
     def _headers(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for _ in range(MOST_HEADERS):
+        for _header in range(MOST_HEADERS):
             line = self._line()
             if line in (b"\r\n", b"\n"):
                 return found

@@ -269,7 +269,7 @@ def parsed(content: bytes, key: str, name: str, number: int) -> dict[str, Any]:
 
 def _is_entry(entry: Mapping[str, Any]) -> bool:
     texts = all(isinstance(entry[part], str) for part in ("path", "key", "sha256", "etag"))
-    return texts and all(type(entry[part]) is int for part in ("bytes", "mtime"))
+    return texts and all(isinstance(entry[part], int) and not isinstance(entry[part], bool) for part in ("bytes", "mtime"))
 
 
 def wanted_of(entry: Entry) -> Sum:

@@ -166,7 +166,7 @@ class Store:
 
     def _ask_for(self, method: str, key: str, into: Callable[[bytes], None] | None = None) -> Answer:
         """Ask for an object and its checksum; without that from a store that does not know what is meant."""
-        for _ in range(2 if self._sums else 0):  # a single refusal may have been a hiccup
+        for _try in range(2 if self._sums else 0):  # a single refusal may have been a hiccup
             found = self._asked.ask(method, key, headers=TOLD, into=into)
             if found.status not in (400, 501):
                 return found
@@ -180,7 +180,7 @@ class Store:
             return None
         self._done(found, f"a look at {key}")
         told = found.headers
-        checksum, _, parts = told.get("x-amz-checksum-sha256", "").partition("-")
+        checksum, _dash, parts = told.get("x-amz-checksum-sha256", "").partition("-")
         until = instant(told.get("x-amz-object-lock-retain-until-date", ""))
         lock = Lock(told.get("x-amz-object-lock-mode", ""), until, told.get("x-amz-object-lock-legal-hold") == "ON")
         etag, number = told.get("etag", "").strip('"'), int(told.get("content-length", UNTOLD))
@@ -322,10 +322,10 @@ class Store:
 
     def _end(self, key: str, number: str, parts: list[tuple[str, str]]) -> None:
         """Make one object of the parts. Raises AlreadyThere or Failure."""
-        sums = [f"<ChecksumSHA256>{to_base64(digest)}</ChecksumSHA256>" if self._sums else "" for _, digest in parts]
+        sums = [f"<ChecksumSHA256>{to_base64(digest)}</ChecksumSHA256>" if self._sums else "" for _etag, digest in parts]
         document = "".join(
             f"<Part><PartNumber>{at}</PartNumber><ETag>{xml.escape(etag)}</ETag>{said}</Part>"
-            for at, ((etag, _), said) in enumerate(zip(parts, sums, strict=True), 1)
+            for at, ((etag, _digest), said) in enumerate(zip(parts, sums, strict=True), 1)
         )
         body = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>".encode()
         found = self._make("POST", key, [("uploadId", number)], XML, body, hashlib.sha256(body).hexdigest())
@@ -346,7 +346,7 @@ class Store:
             if len(under_way) == AT_ONCE:
                 parts.append(under_way.popleft().result())
         parts += [one.result() for one in under_way]
-        of_parts = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in parts)).hexdigest()
+        of_parts = hashlib.sha256(b"".join(bytes.fromhex(digest) for _etag, digest in parts)).hexdigest()
         return Sum(size, whole.hexdigest(), of_parts), parts
 
     def _part(self, key: str, number: str, at: int, piece: Content) -> tuple[str, str]:

@@ -101,7 +101,7 @@ def unapproved(record: Mapping[str, Any], sha256: str) -> str:
         needed = set(approval.get("needed", []))
     except (KeyError, TypeError, AttributeError):
         return "it is not the record of a run"
-    roles, people = {role for role, _ in pairs}, {who for _, who in pairs}
+    roles, people = {role for role, _who in pairs}, {who for _role, who in pairs}
     if len(roles) < APPROVERS or len(people) < APPROVERS or not _each_another(sorted(needed), pairs):
         return f"it names {len(people)} of {APPROVERS} people, in as many roles, who approved this"
     return "" if named == {sha256.lower()} else "what was approved is another list"

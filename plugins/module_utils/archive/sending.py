@@ -240,7 +240,7 @@ class Sending:
     def _send(self, file: File) -> Sent | Left:
         """Send one file; again where it was written to meanwhile."""
         try:
-            for _ in range(TRIES):
+            for _try in range(TRIES):
                 with trees.reading(self._root, file.path) as one:
                     try:
                         key, found, stored, new = self._send_open(one)
@@ -324,7 +324,7 @@ class Sending:
     def _proved(self, key: str, found: Sum) -> Stored:
         """Read back what the store holds, and lock it where it is not locked as it should be. Raises Failure."""
         lock = self._plan.lock if key in self._known else self._plan.new
-        for _ in range(2):
+        for _try in range(2):
             stored = self._store.holds(key, found, believed=self._believed)
             if stored is None:
                 raise Failure(f"The store does not hold what was sent as {printable(key, 200)}: its checksum is another.")

@@ -165,7 +165,7 @@ def take_file(wanted: Wanted, rules: Rules, snapshot: Snapshot) -> str:
             begin = max(one.file.bytes - rules.largest, 0)
             name = f"files/{evidence_names.safe(wanted.source)}"
             kept = snapshot.add(name, wanted.source, _pieces(one.descriptor, begin, one.file.bytes))
-            note, _ = one.meanwhile(begin + kept.size)
+            note, _size = one.meanwhile(begin + kept.size)
             replaced = "" if one.file.inode == wanted.file.inode else "another file than a moment before"
     except OSError as error:
         return trees.why(error)

@@ -45,7 +45,7 @@ def _booted() -> float:
 
 def _process(pid: str, booted: float) -> str:
     about = _read(f"/proc/{pid}/stat").decode("utf-8", "replace")
-    name, _, rest = about.partition("(")[2].rpartition(")")
+    name, _bracket, rest = about.partition("(")[2].rpartition(")")
     fields = rest.split()
     words = _read(f"/proc/{pid}/cmdline").rstrip(b"\0").split(b"\0")
     said = " ".join(masks.words(word.decode("utf-8", "backslashreplace") for word in words)) or f"[{name}]"

@@ -23,7 +23,8 @@ def main() -> None:
     lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     until, number = time.monotonic() + plan["seconds"], 0
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.close()
     while time.monotonic() < until and os.path.exists(MARK):
         number = _fill(number, plan["largest"], until)
         _rotate()

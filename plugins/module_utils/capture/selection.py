@@ -103,7 +103,7 @@ def gone(given: Sequence[str], found: Mapping[str, Found]) -> dict[str, str]:
 
 
 def _nothing_at(path: str, found: Mapping[str, Found]) -> str:
-    if any(_is_within(source, path) for source, _ in _entries(found)):
+    if any(_is_within(source, path) for source, _entry in _entries(found)):
         return ""
     above = [left.why for source, left in _entries(found) if isinstance(left, Left) and _is_within(path, source)]
     return above[0] if above else "there is no file"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.programs import PATH
+from ansible_collections.irctl.runbooks.plugins.module_utils.programs import PATH, pipe
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 PIECE = 1 << 16
@@ -55,15 +55,14 @@ class Program:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         self._timer.cancel()
         self._end(False)
-        assert self._process.stdout
-        self._process.stdout.close()
+        pipe(self._process.stdout).close()
         self._process.wait()
         self._errors.close()
 
     def pieces(self, most: int) -> Iterator[bytes]:
         """At most so many bytes of what it prints; after that it is ended. Raises Failure where it does not end well by itself."""
-        assert self._process.stdout
-        while most and (piece := os.read(self._process.stdout.fileno(), min(PIECE, most))):
+        printed = pipe(self._process.stdout).fileno()
+        while most and (piece := os.read(printed, min(PIECE, most))):
             most -= len(piece)
             yield piece
         if not most:
@@ -96,7 +95,7 @@ def end(words: Sequence[str], seconds: float, skip: int, most: int) -> Iterator[
                 continue
             rest, skip = piece[skip:], 0
             if within:
-                _, newline, rest = rest.partition(b"\n")
+                _cut, newline, rest = rest.partition(b"\n")
                 within = not newline
             if rest:
                 yield rest[:most]

@@ -164,7 +164,7 @@ def _run(words: Sequence[str], bundle: str | None) -> str | None:
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            timeout=SECONDS, env=surroundings,
+            timeout=SECONDS, env=surroundings, check=False,
         )  # fmt: skip
     except FileNotFoundError:
         return f"the host has no program {words[0]}."

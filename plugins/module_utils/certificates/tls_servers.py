@@ -108,7 +108,7 @@ def _connected(address: str) -> socket.socket:
         plain.settimeout(SECONDS)
         plain.connect(address.removeprefix("unix:"))
         return plain
-    host, _, port = address.rpartition(":")
+    host, _colon, port = address.rpartition(":")
     return socket.create_connection((ANY.get(host, host).strip("[]"), int(port)), timeout=SECONDS)
 
 

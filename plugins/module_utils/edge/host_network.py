@@ -71,7 +71,7 @@ def ancestors(pid: int) -> Iterator[Ancestor]:
     while pid:
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                name, _, rest = file.read().partition("(")[2].rpartition(")")
+                name, _bracket, rest = file.read().partition("(")[2].rpartition(")")
         except OSError as error:
             raise Failure(f"/proc does not show who manages this host ({error.strerror}), so nothing is blocked on it.") from None
         yield Ancestor(name, _ssh_client(pid))

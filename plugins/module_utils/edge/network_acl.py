@@ -82,8 +82,9 @@ class Backend:
         """Add one entry under the lowest free number; take the next where somebody else was quicker."""
         from botocore.exceptions import ClientError
 
-        for _ in range(TRIES):
-            entries = (self._acl or self._look())["Entries"]
+        for _try in range(TRIES):
+            acl = self._acl or self._look()
+            entries = acl["Entries"]
             if one in denied(entries):
                 return
             free = free_numbers(entries, self._first)
@@ -98,14 +99,9 @@ class Backend:
                         raise
                     self._acl = None
                     continue
-            self._remember(given | cidr(one))
+            self._acl = {**acl, "Entries": [*entries, given | cidr(one)]}  # so the next number is known without another look
             return
         raise Failure(f"Somebody else took {TRIES} rule numbers of {printable(self._id, 40)} before {shown(one)} could have one.")
-
-    def _remember(self, entry: dict[str, Any]) -> None:
-        """What was just added, so that the next number is known without another look."""
-        assert self._acl is not None
-        self._acl = {**self._acl, "Entries": [*self._acl["Entries"], entry]}
 
     def _to_delete(self, remove: frozenset[Network]) -> list[tuple[int, Network]]:
         entries = self._look()["Entries"] if remove else []

@@ -112,7 +112,7 @@ class Backend:
 
 def names(table: str, name: str) -> tuple[str, str]:
     """Check what the sets are called. Raises ValueError."""
-    family, _, own = table.partition(" ")
+    family, _space, own = table.partition(" ")
     if family != "inet" or not _IDENTIFIER.fullmatch(own):
         raise ValueError("edge_nft_table: the family inet and a name are needed, such as 'inet irctl'")
     if not _IDENTIFIER.fullmatch(name):

@@ -148,6 +148,7 @@ class OverPsql:
                 capture_output=True,
                 env=self._environment,
                 timeout=PSQL_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise Failure(f"psql did not end within {PSQL_SECONDS} s.") from None

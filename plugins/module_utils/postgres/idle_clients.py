@@ -26,7 +26,7 @@ def hold(plan: dict[str, Any]) -> None:
         )
         session.execute(wanted["statement"] + MARK)
         sessions.append(session)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
     sys.stdout.close()
     while sessions and time.monotonic() < deadline:
         for session in select.select(sessions, [], [], 1.0)[0]:

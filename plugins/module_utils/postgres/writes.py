@@ -6,7 +6,7 @@ Pure: statements, facts in, sentences out. A default binds the sessions that beg
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
@@ -18,7 +18,7 @@ FROZEN = "on"
 REVERT = "revert.json"
 SHOWN = 8  # of the databases there are, and of those who may go on writing
 
-Settings = Mapping[str, str | None]
+Settings: TypeAlias = "Mapping[str, str | None]"
 
 STATE = f"""
 WITH given AS (SELECT $1::jsonb AS p),

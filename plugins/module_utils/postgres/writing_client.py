@@ -30,7 +30,7 @@ def write(plan: dict[str, Any]) -> None:
     ours, misses = make(where), 0
     session = connect(where, DATABASE)
     insert(session)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
     sys.stdout.close()
     go_on(session, deadline)
     while misses < MOST_MISSES and time.monotonic() < deadline:
@@ -105,7 +105,7 @@ def main(plan: dict[str, Any]) -> None:
         write(plan)
         return
     remove(plan["where"])
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
 
 
 if __name__ == "__main__":
