@@ -109,10 +109,11 @@ def test_galaxy_takes_the_built_collection_without_a_warning(built: Path, tmp_pa
 
 
 def test_every_sanity_test_of_ansible_passes_on_the_built_collection(unpacked: Path) -> None:
-    names = _run("ansible-test", "sanity", "--list-tests", "--python", PYTHON, cwd=unpacked).split()
+    listed = _run("ansible-test", "sanity", "--list-tests", "--python", PYTHON, cwd=unpacked).splitlines()
     # Modules are compiled and imported by each Python that is on this machine; everything else is done by this one.
     pythons = [word for version in _pythons() for word in ("--target-python", version)]
     with _sanity_cache():
         said = _run("ansible-test", "sanity", "--color", "no", "--controller", f"origin:python={PYTHON}", *pythons, cwd=unpacked)
-    assert {line.split('"')[1] for line in said.splitlines() if line.startswith("Running sanity test")} == set(names)
+    begun = {line.split('"')[1] for line in said.splitlines() if line.startswith("Running sanity test")}
+    assert begun == {line for line in listed if " " not in line}  # but for warnings
     assert "Skipping" not in said
