@@ -240,7 +240,7 @@ def _put_back(work: Renewal, check_mode: bool) -> Result:
 
 def _proved_back(work: Renewal, check_mode: bool) -> Result:
     """What is there now; Failure where it is not what that run found, if this is in earnest."""
-    status, (old, sha256, _) = work.status(), renewal.versions(work.params["record"], work.name)
+    status, (old, sha256, _rest) = work.status(), renewal.versions(work.params["record"], work.name)
     result = {"changed": False, "summary": _summary(status), "in_short": _state(status)}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}

@@ -71,7 +71,7 @@ class Lineage:
     def issued(self) -> list[Certificate]:
         """Every certificate of this lineage of which there still is a file, those that were never served too."""
         paths = [os.path.join(self.archive, name) for name in _names(self.archive)]
-        paths += [os.path.join(folder, name) for folder, _, names in os.walk(self.own_folder) for name in names]
+        paths += [os.path.join(folder, name) for folder, _folders, names in os.walk(self.own_folder) for name in names]
         certificates: list[Certificate] = []
         for path in paths:
             if re.fullmatch(r"cert[^/]*\.pem", os.path.basename(path)):

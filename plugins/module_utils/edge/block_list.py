@@ -192,7 +192,7 @@ def added_networks(record: Mapping[str, Any]) -> frozenset[Network]:
     if not all(isinstance(part, list) for part in parts) or not isinstance(record["on"].get("backend"), str):
         raise ValueError("record: not what a block list keeps")
     read = [networks.parse_all(part) for part in parts]
-    if any(unreadable for _, unreadable in read):
+    if any(unreadable for _networks, unreadable in read):
         raise ValueError("record: not what a block list keeps")
     return read[1][0]
 

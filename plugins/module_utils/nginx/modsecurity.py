@@ -46,7 +46,7 @@ def uses(line: str, folder: str, path: str) -> bool:
 
 def objection(rules_read: list[tuple[str, str]], path: str) -> str:
     """Say why the rules do not block what the file lists; '' where they do. Pure, but for links in paths."""
-    engine = [line.split()[1].lower() for line, _ in rules_read if re.match(r"SecRuleEngine\s+\S", line, re.IGNORECASE)]
+    engine = [line.split()[1].lower() for line, _file in rules_read if re.match(r"SecRuleEngine\s+\S", line, re.IGNORECASE)]
     if not engine or engine[-1] != "on":
         return f"ModSecurity blocks nothing: SecRuleEngine is {printable(engine[-1] if engine else 'off', 30)}."
     rules = [line for line, folder in rules_read if uses(line, folder, path)]
