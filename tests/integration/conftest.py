@@ -44,13 +44,9 @@ class Collection:
         nothing = "ansible.builtin.set_fact: {nothing: done}\nchanged_when: true"
         tasks = [self._task(phase, steps.get(phase.lower(), nothing)) for phase in PHASES]
         tasks.append({"name": "Report | Done", "irctl.runbooks.report": {"change": "__done_change"}, "run_once": True})
-        stopped = {"name": "irctl.runbooks.run", "tasks_from": "stopped", "rolespec_validate": False}
-        rescue = {"name": "Report | Why it stopped", "ansible.builtin.import_role": stopped}
-        block = [{"name": "All", "block": tasks, "rescue": [rescue]}]
-        (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, sort_keys=False))
-        spec = {"short_description": name, "options": options or {}}
-        (folder / "meta" / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": {"main": spec}}))
+        (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(tasks, sort_keys=False))
         plain = {"kind": "remediation", "service": "anything", "severity": "low", "impact": "none", "reversible": True}
+        plain |= {"summary": name, "parameters": options or {}}
         (folder / "meta" / "remediation.yml").write_text(yaml.safe_dump({**plain, **(about or {})}))
         play = {"name": name, "hosts": "{{ irctl_target }}", "gather_facts": False, "roles": [f"acme.fixes.{name}"]}
         (self.root / "playbooks").mkdir(exist_ok=True)
