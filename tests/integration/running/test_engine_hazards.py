@@ -221,10 +221,8 @@ def test_when_the_disk_fills_up_meanwhile_no_evidence_means_no_change(
     evidence: bool, small_disk: Path, collection: Collection, tmp_path: Path, server: Postgres
 ) -> None:
     """Promise 13; and where there was nothing to keep, the record is whole all the same."""
-    where = f"host: 127.0.0.1, port: {server.port}, user: ops, passfile: {server.passfile}"
-    look = (
-        f"irctl.runbooks.pg_sessions: {{state: described, idle_for: 5s, protected_users: [], protected_applications: [], {where}}}"
-    )
+    where = {name: value for name, value in host_of(server).items() if name.startswith("postgres_")}
+    look = f"irctl.runbooks.pg_sessions: {json.dumps({'state': 'described', 'idle_for': '5s', **where})}"
     fill = f"ansible.builtin.shell: dd if=/dev/zero of={small_disk}/filler bs=64k count=10000 || true"
     more = {"capture": look} if evidence else {}
     collection.role("mark", guard=fill, change=f"ansible.builtin.shell: touch {tmp_path}/changed", **more)
