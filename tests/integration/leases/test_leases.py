@@ -115,7 +115,8 @@ def test_a_lease_is_shown_and_ends_by_itself_and_its_change_with_it(switch: Swit
 
 
 def test_before_it_is_over_nothing_ends_it(switch: Switch) -> None:
-    switch.on("--for", "1m")
+    done = switch.on("--for", "1m")
+    assert done.code == 0, done
     assert (switch.tick().out, switch.state) == ("", "on")
 
 
