@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -54,9 +55,9 @@ class Request:
     def expires(self) -> datetime:
         return instant(self.document["expires"])
 
-    def require_current(self) -> None:
+    def require_current(self, now: datetime) -> None:
         """Raises Refused before its time and after it."""
-        now, created = datetime.now(UTC), instant(self.document["created"])
+        created = instant(self.document["created"])
         if created > now + LENIENT:
             raise Refused(
                 f"request {self.id[:12]} was made at {self.document['created']}, which is still to come; look at the clocks"
@@ -74,8 +75,8 @@ def make(settings: Settings, about: Mapping[str, Any], seconds: int) -> Request:
 
     `about` has names, plan, plan_hash, title, needs, incident, reason, lease and dry_run.
     """
-    now = datetime.now(UTC)
-    times = {"created": now.strftime(TIME), "expires": (now + timedelta(seconds=seconds)).strftime(TIME)}
+    now = clock(settings.home_path)
+    times = {"created": text(now), "expires": text(now + timedelta(seconds=seconds))}
     who = statements.principal(settings) if about["needs"] else settings.operator
     rest = {"requester": who, "nonce": secrets.token_hex(16), "home": home_of(settings.home_path)}
     document = {"schema": SCHEMA, **about, **times, **rest}
@@ -84,10 +85,15 @@ def make(settings: Settings, about: Mapping[str, Any], seconds: int) -> Request:
 
 
 def home_of(home: Path) -> str:
-    """What tells this home from any other, and from itself when it was emptied: the hash of its journal's first line."""
+    """What tells this home from any other, from a copy of it, and from itself when it was emptied.
+
+    It is a hash of the first line of its journal and of the numbers that the file system gave the home and its journal.
+    """
     try:
         with (home / "journal.jsonl").open("rb") as file:
-            return hashlib.sha256(file.readline(documents.LARGEST)).hexdigest()
+            first = hashlib.sha256(file.readline(documents.LARGEST)).hexdigest()
+            numbers = (os.stat(home).st_ino, os.fstat(file.fileno()).st_ino)
+        return hashlib.sha256(f"{first} {numbers[0]} {numbers[1]}".encode()).hexdigest()
     except OSError as error:
         raise EvidenceError(f"the journal in {home} cannot be read: {error.strerror}") from None
 
@@ -95,11 +101,16 @@ def home_of(home: Path) -> str:
 def load(path: Path) -> Request:
     """Read a plan file and hold it against its own hashes. Raises Invalid where there is none, Refused where it was edited."""
     document = documents.read(path, "request-1")
-    if document["plan_hash"] != plan.hash_of(document["plan"]):
-        raise Refused(f"{path} was edited: its plan is not the one that its hash names")
-    if document["id"] != _id_of(document):
-        raise Refused(f"{path} was edited: it is not what its id names")
+    require_whole(document, str(path))
     return Request(document)
+
+
+def require_whole(document: Mapping[str, Any], name: str) -> None:
+    """Raises Refused where a request is not what its own hashes name; `name` says where it stands."""
+    if document["plan_hash"] != plan.hash_of(document["plan"]):
+        raise Refused(f"{name} was edited: its plan is not the one that its hash names")
+    if document["id"] != _id_of(document):
+        raise Refused(f"{name} was edited: it is not what its id names")
 
 
 def _id_of(document: Mapping[str, Any]) -> str:
@@ -155,6 +166,17 @@ def _is_there(what: str) -> bool:
         return bool(what) and (Path(what).is_symlink() or Path(what).exists())
     except (OSError, ValueError):  # too long, or with a NUL
         return False
+
+
+def clock(home: Path) -> datetime:
+    """Now, and no earlier than any line of the journal: a clock that was set back makes nothing valid again."""
+    latest = journal.latest(home)
+    return max(datetime.now(UTC), instant(latest)) if latest else datetime.now(UTC)
+
+
+def text(moment: datetime) -> str:
+    """A time as the journal writes it."""
+    return moment.strftime(TIME)
 
 
 def instant(text: str) -> datetime:

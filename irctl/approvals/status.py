@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from irctl.approvals import kept, request
+from irctl.approvals import kept, statements
+from irctl.approvals import request as requests
 from irctl.approvals.kept import Ledger
 from irctl.approvals.request import Request
 from irctl.catalog.config import Settings
@@ -26,9 +27,9 @@ class RequestStatus:
 def statuses(settings: Settings) -> Iterator[RequestStatus]:
     """The status of every request in the home, the newest last."""
     ledger = kept.ledger(settings.home_path)
-    for name in request.listed(settings.home_path):
+    for name in requests.listed(settings.home_path):
         try:
-            yield status(settings, request.registered(settings.home_path, name), ledger)
+            yield status(settings, requests.registered(settings.home_path, name), ledger)
         except (Refused, Invalid) as error:
             yield RequestStatus(name, "damaged", reason=str(error))
 
@@ -41,11 +42,13 @@ def status(settings: Settings, request: Request, ledger: Ledger) -> RequestStatu
     except Refused as error:
         return RequestStatus(request.id, "spent", request, reason=str(error))
     try:
-        request.require_current()
+        request.require_current(requests.clock(settings.home_path))
     except Refused as error:
         return RequestStatus(request.id, "expired", request, reason=str(error))
     try:
-        approvals = kept.accepted(settings, needs, request, kept.stored(settings.home_path, request, needs), ledger)
+        records = kept.stored(settings.home_path, request, needs)
+        everyone = statements.everybody(settings) if records else None
+        approvals = kept.accepted(everyone, settings.home_path, needs, request, records, ledger) if everyone else {}
     except IrctlError as error:
         return RequestStatus(request.id, "refused", request, reason=str(error))
     approved = {role: str(record["principal"]) for role, record in approvals.items()}

@@ -44,7 +44,7 @@ def require_requester(ctx: click.Context, remediation: Remediation) -> None:
 
     if kept.roles_of(remediation):
         settings = settings_of(ctx)
-        statements.known(statements.allowed(settings), statements.principal(settings))
+        statements.everybody(settings).lines_of(statements.principal(settings))
 
 
 def requested_remediation(settings: Settings, request: Request) -> Remediation:

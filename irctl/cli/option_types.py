@@ -66,9 +66,9 @@ def incident_id(text: str) -> str:
 
 def role(text: str) -> str:
     """Check the name of an approver's role. Raises ValueError."""
-    from irctl.record import signing
+    from irctl.approvals import people
 
-    if not signing.ROLE.fullmatch(text):
+    if not people.ROLE.fullmatch(text):
         raise ValueError("the name of a role is needed, such as incident-commander")
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from irctl.approvals import break_glass
+from irctl.approvals import countersigning
 from irctl.drills import history
 from irctl.leases import leases
 from irctl.orders import flow
@@ -16,4 +16,4 @@ def reminders(home: Path) -> Iterator[str]:
     yield from flow.close_killed(home)
     yield from leases.reminders(home)
     yield from history.reminders(home)
-    yield from break_glass.reminders(home)
+    yield from countersigning.reminders(home)

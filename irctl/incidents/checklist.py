@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from irctl.errors import Invalid, Refused
 from irctl.incidents import incidents, severity
 from irctl.incidents.incidents import State
 from irctl.incidents.timeline import Entry, is_change, moment
+from irctl.record import documents
 
 CAPTURE = "capture-evidence"
 POST_MORTEMS = ("post-mortem-a.md", "post-mortem-b.md")
@@ -92,7 +94,7 @@ def missing(home: Path, incident: str) -> list[str]:
         f"{name} is not written yet" for name in ("timeline.md", "changes.json", "approvals.json") if not there(folder / name)
     ]
     runs = [f"run {run} has begun and its end is not in the timeline" for run in _unended(state)]
-    return [*absent, *runs, *_uncountersigned(state), *_missing_logs(state, told, folder), *_unfilled(folder)]
+    return [*absent, *runs, *_uncountersigned(home, state), *_missing_logs(state, told, folder), *_unfilled(folder)]
 
 
 def _unfilled(folder: Path) -> list[str]:
@@ -106,10 +108,18 @@ def _unfilled(folder: Path) -> list[str]:
     return said
 
 
-def _uncountersigned(state: State) -> list[str]:
-    signed = {one.get("run") for one in state.approvals if one["event"] == "countersigned"}
-    used = [one.get("run") for one in state.approvals if one["event"] == "break-glass"]
-    return [f"run {run} broke the glass and is not countersigned" for run in used if run not in signed]
+def _uncountersigned(home: Path, state: State) -> list[str]:
+    """Runs that broke the glass, were not refused, and have no signed document of a countersignature; doctor checks that."""
+    used = [str(entry.get("run")) for entry in state.approvals if entry["event"] == "break-glass"]
+    waiting = [run for run in used if state.runs.get(run, {}).get("outcome") != "refused" and not _has_countersignature(home, run)]
+    return [f"run {run} broke the glass and is not countersigned" for run in waiting]
+
+
+def _has_countersignature(home: Path, run: str) -> bool:
+    try:
+        return bool(documents.read(home / "countersigned" / f"{run}.json", "countersign-1")["run"] == run)
+    except (Refused, Invalid):
+        return False
 
 
 def _captured(entry: Entry) -> bool:

@@ -24,6 +24,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl.errors import EvidenceError, Invalid, IrctlError, Refused, invalid
 from irctl.incidents import incidents
 from irctl.record import runs, seal
+from irctl.record.folders import make_folder
 
 LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 DEEPEST = 64  # folders below the one that was named
@@ -134,7 +135,7 @@ def _within(path: Path, roots: Sequence[Path]) -> Path:
 def _staging(home: Path) -> Iterator[Path]:
     """A folder of its own, removed at the end; what a killed collection left is removed at the next one's beginning."""
     parent = home / "staging"
-    seal.make_folder(parent)
+    make_folder(parent)
     for left in parent.glob("collect-*"):
         if left.stat().st_mtime < time.time() - 60 and (descriptor := _lock(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
@@ -284,7 +285,7 @@ class _Target:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            seal.make_folder(path.parent)
+            make_folder(path.parent)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
@@ -368,7 +369,7 @@ def _place(done: Collected, staging: Path, folder: Path, when: str, logs: bool, 
         _place_log(done, staging / "files" / taken[0].name, folder, stem)
         return
     parent = folder / ("logs" if logs else "evidence/collected")
-    seal.make_folder(parent)
+    make_folder(parent)
     for name in _names(stem):
         done.into = (parent / name).relative_to(folder).as_posix()
         done.files = [replace(one, name=f"{done.into}/files/{one.name}") for one in taken]

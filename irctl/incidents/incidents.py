@@ -1,4 +1,7 @@
-"""Incidents: a folder and a journal for each. What an incident is now is folded from its journal, and stored nowhere."""
+"""Incidents: a folder and a journal for each. What an incident is now is folded from its journal, and stored nowhere.
+
+Other rooms call this file; what it gives of `state` and `inputs` stands here too.
+"""
 
 from __future__ import annotations
 
@@ -6,72 +9,29 @@ import fcntl
 import json
 import os
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from irctl.errors import EvidenceError, Invalid, Refused, invalid
+from irctl.errors import EvidenceError, Refused, invalid
 from irctl.incidents import severity as scales
+from irctl.incidents.inputs import MOST, PLACES, assessment, status_of, text
+from irctl.incidents.state import APPROVALS, STATUSES, State, fold, readings
 from irctl.record import journal
 from irctl.record.folders import make_folder
 
+__all__ = [
+    "APPROVALS", "FINISHING", "ID", "MOST", "PART_OF_ID", "PLACES", "STATUSES", "State", "alone", "assessment", "drills", "entries",
+    "find", "fold", "listed", "open_drill", "open_incident", "opened", "readings", "record", "require", "require_open",
+    "single_open", "state", "status_of", "text",
+]  # fmt: skip
 ID = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
 PART_OF_ID = re.compile(r"(?:(?:(?:INC-)?[0-9]{4}-)?[0-9]{4}-)?[0-9]{3}", re.ASCII | re.IGNORECASE)
-STATUSES = ("Investigating", "Identified", "Monitoring", "Resolved")
-PLACES = ("status-page", "chat", "e-mail", "in-app", "social-media", "direct", "stakeholders", "authority")
 FINISHING = {  # what a closed incident still takes
     "reopened", "run-ended", "lease-ended", "lease-failed", "revoked", "countersigned", "packed", "held", "released", "communicated"
 }  # fmt: skip
-APPROVALS = {"requested", "approved", "revoked", "approval-spent", "break-glass", "countersigned"}
-MOST = 2000  # characters of a text that a person gives
-
-FORM = {  # the assessment form, spywatcher:67-84
-    "urgency": {
-        "state": ("ongoing", "stopped"),
-        "trend": ("worse", "stable", "improving"),
-        "user_impact": ("high", "medium", "low"),
-    },
-    "classification": {"type": ("security", "outage", "data", "performance"), "root_cause": ("known", "unknown")},
-}
-
-
-@dataclass
-class State:
-    """An incident as its journal tells it. `times` holds when something happened by name; `held` is the reason of a legal hold."""
-
-    incident: str
-    title: str = ""
-    severity: str = ""
-    profile: str = ""
-    status: str = STATUSES[0]
-    closed: bool = False
-    component: str = ""
-    commander: str = ""
-    assigned: str = ""
-    resolution: str = ""
-    held: str = ""
-    drill: bool = False
-    entries: int = 0
-    times: dict[str, str] = field(default_factory=dict)
-    impact: dict[str, str] = field(default_factory=dict)
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    approvals: list[dict[str, Any]] = field(default_factory=list)
-    leases: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def personal_data(self) -> str:
-        """'yes', 'no' or 'unknown', as the impact says; '' where it says nothing about data."""
-        data = self.impact.get("data", "")
-        guess = "" if not data else "no" if data.casefold() == "none" else "unknown"
-        return self.impact.get("personal_data", guess)
-
-    @property
-    def level(self) -> scales.Level:
-        return scales.profile(self.profile).level(self.severity)
 
 
 def open_incident(
@@ -92,11 +52,11 @@ def open_incident(
     return _open(home, entry)
 
 
-def open_drill(home: Path, by: str, title: str, about: Mapping[str, Any], *, profile: str) -> str:
-    """Open the incident of a drill, of the mildest severity, and return its id; `about` says of what. Raises EvidenceError."""
+def open_drill(home: Path, by: str, title: str, drill: Mapping[str, Any], *, profile: str) -> str:
+    """Open the incident of a drill, of the mildest severity, and return its id; `drill` says of what. Raises EvidenceError."""
     scale = scales.profile(profile)
     head = {"event": "opened", "title": title[:MOST], "severity": scale.levels[-1].name, "profile": scale.name, "by": by}
-    return _open(home, {**about, **head, "drill": True})
+    return _open(home, {**drill, **head, "drill": True})
 
 
 def _open(home: Path, entry: Mapping[str, Any]) -> str:
@@ -149,15 +109,15 @@ def _require_taken(incident: str, entries: Iterable[Mapping[str, Any]], entry: M
 
 def require_open(home: Path, incident: str, option: str = "--incident") -> str:
     """The whole id of an incident that something may be begun for. Raises Invalid, or Refused where it is closed."""
-    found = find(home, incident, option)
-    _require_taken(found, entries(home, found), {"event": "note"})
-    return found
+    whole = find(home, incident, option)
+    _require_taken(whole, entries(home, whole), {"event": "note"})
+    return whole
 
 
 def _append(home: Path, folder: Path, entry: dict[str, Any]) -> None:
     head = journal.append(folder, entry)
-    told = {"incident_seq": head.seq, "head": head.head}  # `seq` is the home's own
-    journal.append(home, {"event": "incident-head", "incident": folder.name, **told})
+    known = {"incident_seq": head.seq, "head": head.head}  # `seq` is the home's own
+    journal.append(home, {"event": "incident-head", "incident": folder.name, **known})
 
 
 def require(home: Path, incident: str, option: str = "--incident") -> Path:
@@ -208,7 +168,7 @@ def find(home: Path, given: str, option: str = "ID") -> str:
 
 def opened(home: Path) -> list[State]:
     """The incidents that are not closed, newest first, without drills. Raises EvidenceError where a journal is broken."""
-    return [found for incident in listed(home) if not (found := state(home, incident)).closed and not found.drill]
+    return [one for incident in listed(home) if not (one := state(home, incident)).closed and not one.drill]
 
 
 def drills(home: Path) -> list[str]:
@@ -219,16 +179,16 @@ def drills(home: Path) -> list[str]:
 def _first(folder: Path) -> dict[str, Any]:
     try:
         with (folder / "journal.jsonl").open("rb") as file:
-            found = json.loads(file.readline())
-            return found if isinstance(found, dict) else {}
+            entry = json.loads(file.readline())
+            return entry if isinstance(entry, dict) else {}
     except (OSError, ValueError):
         return {}
 
 
 def single_open(home: Path) -> State | None:
     """The one incident that is open; None where there is none or more than one."""
-    found = opened(home)
-    return found[0] if len(found) == 1 else None
+    states = opened(home)
+    return states[0] if len(states) == 1 else None
 
 
 def entries(home: Path, incident: str) -> list[dict[str, Any]]:
@@ -247,10 +207,10 @@ def alone(home: Path, incident: str) -> Iterator[list[dict[str, Any]]]:
 
 
 def _read(folder: Path) -> list[dict[str, Any]]:
-    found = list(journal.read(folder))
-    if not found or found[0].get("event") != "opened" or not all(isinstance(entry.get("event"), str) for entry in found):
+    read = list(journal.read(folder))
+    if not read or read[0].get("event") != "opened" or not all(isinstance(entry.get("event"), str) for entry in read):
         raise EvidenceError(f"{folder / 'journal.jsonl'}: not the journal of an incident")
-    return found
+    return read
 
 
 @contextmanager
@@ -278,194 +238,3 @@ def _sync(folder: Path) -> None:
 def state(home: Path, incident: str) -> State:
     """What an incident is now. Raises Invalid, or EvidenceError where its journal is broken."""
     return fold(incident, entries(home, incident))
-
-
-def fold(incident: str, told: Iterable[Mapping[str, Any]]) -> State:
-    """What an incident is after these entries. Raises EvidenceError where they make no sense."""
-    found = State(incident)
-    for entry in told:
-        try:
-            _FOLDS.get(entry["event"], _nothing)(found, entry)
-        except (KeyError, TypeError, ValueError):
-            raise EvidenceError(f"the journal of {incident} makes no sense at entry {entry.get('seq')}") from None
-        if entry["event"] in APPROVALS:
-            found.approvals.append(_said(entry))
-        found.entries += 1
-    return found
-
-
-def _said(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key not in ("monotonic", "prev")}
-
-
-def _nothing(found: State, entry: Mapping[str, Any]) -> None:
-    """Told in the timeline only."""
-
-
-def _opened(found: State, entry: Mapping[str, Any]) -> None:
-    for name in ("title", "severity", "profile", "component", "commander"):
-        setattr(found, name, str(entry.get(name, "")))
-    found.drill = entry.get("drill") is True
-    found.times["opened"] = entry["at"]
-    if found.commander:
-        found.times["commander"] = entry["at"]
-
-
-def _status(found: State, entry: Mapping[str, Any]) -> None:
-    _enter(found, str(entry["status"]), entry["at"])
-
-
-def _enter(found: State, status: str, at: str) -> None:
-    """Going back to an earlier status forgets when a later one was reached."""
-    found.status = status
-    for later in STATUSES[STATUSES.index(status) + 1 :]:
-        found.times.pop(later.lower(), None)
-    found.times.setdefault(status.lower(), at)
-    if status == STATUSES[-1]:
-        found.times.setdefault("monitoring", at)  # what is resolved is watched, from then at the latest
-    else:
-        found.times = {name: when for name, when in found.times.items() if not name.startswith(("packed", "resolved:"))}
-
-
-def _assigned(found: State, entry: Mapping[str, Any]) -> None:
-    if entry.get("role") == "commander":
-        found.commander = str(entry["who"])
-        found.times.setdefault("commander", entry["at"])
-    else:
-        found.assigned = str(entry["who"])
-
-
-def _severity(found: State, entry: Mapping[str, Any]) -> None:
-    found.severity, found.profile = str(entry["severity"]), str(entry["profile"])
-
-
-def _impact(found: State, entry: Mapping[str, Any]) -> None:
-    found.impact |= entry["impact"]
-
-
-def _acknowledged(found: State, entry: Mapping[str, Any]) -> None:
-    found.times.setdefault("acknowledged", entry["at"])
-
-
-def _communicated(found: State, entry: Mapping[str, Any]) -> None:
-    found.times.setdefault("authority" if entry.get("where") == "authority" else "communicated", entry["at"])
-    if found.status == STATUSES[-1]:
-        found.times.setdefault(f"resolved:{entry.get('where')}", entry["at"])
-
-
-def _packed(found: State, entry: Mapping[str, Any]) -> None:
-    if found.status == STATUSES[-1]:  # the pack of an incident under way is not yet the one that is asked for
-        found.times["packed"] = entry["at"]
-
-
-def _closed(found: State, entry: Mapping[str, Any]) -> None:
-    found.closed, found.resolution = True, str(entry.get("resolution", ""))
-    found.times["closed"] = entry["at"]
-    _enter(found, STATUSES[-1], entry["at"])
-
-
-def _reopened(found: State, entry: Mapping[str, Any]) -> None:
-    found.closed, found.resolution = False, ""
-    del found.times["closed"]
-    _enter(found, STATUSES[0], entry["at"])
-
-
-def _held(found: State, entry: Mapping[str, Any]) -> None:
-    found.held = "" if entry["event"] == "released" else str(entry.get("reason", "")) or "no reason given"
-
-
-def _run(found: State, entry: Mapping[str, Any]) -> None:
-    run = found.runs.setdefault(str(entry.get("run")), {"outcome": "under way"})
-    run |= {key: value for key, value in _said(entry).items() if key not in ("seq", "at", "event")}
-    run["started" if entry["event"] == "run-started" else "ended"] = entry["at"]
-
-
-def _lease(found: State, entry: Mapping[str, Any]) -> None:
-    lease = found.leases.setdefault(str(entry.get("run")), {})
-    lease |= {key: value for key, value in _said(entry).items() if key not in ("seq", "event")}
-    lease["state"] = {"lease-ended": "ended", "lease-failed": "failed"}.get(entry["event"], "on")
-
-
-_FOLDS: dict[str, Callable[[State, Mapping[str, Any]], None]] = {
-    "opened": _opened,
-    "status": _status,
-    "assigned": _assigned,
-    "severity": _severity,
-    "impact": _impact,
-    "acknowledged": _acknowledged,
-    "communicated": _communicated,
-    "packed": _packed,
-    "closed": _closed,
-    "reopened": _reopened,
-    "held": _held,
-    "released": _held,
-    "run-started": _run,
-    "run-ended": _run,
-    "lease-armed": _lease,
-    "lease-extended": _lease,
-    "lease-failed": _lease,
-    "lease-ended": _lease,
-}
-
-
-def readings(found: State, now: datetime, written: str = "") -> list[scales.Reading]:
-    """What the clocks of an incident say; `written` is when its post-mortem was, where it is. The most pressing first.
-
-    A drill has none: nobody is to be told, and no authority.
-    """
-    if found.drill:
-        return []
-    times = {name: scales.instant(at) for name, at in {**found.times, "post-mortem": written}.items() if at}
-    said = scales.readings(found.level, times, now, personal_data=found.personal_data in ("yes", "unknown"))
-    order = ("overdue", "running", "waiting", "late", "met", "over")
-    return sorted(said, key=lambda one: (order.index(one.state), one.due.timestamp() if one.due else 0))
-
-
-def text(option: str, given: str, *, lines: bool = False) -> str:
-    """Check a text that a person gives: some, not too much, and no character that is not meant to be read. Raises Invalid."""
-    said = given.strip()
-    if not said:
-        raise invalid(option, "must not be empty", given)
-    if len(said) > MOST:
-        raise invalid(option, f"at most {MOST} characters, and these are {len(said)}", given)
-    if any(_unreadable(letter) for letter in said if not (lines and letter in "\n\t")):
-        raise invalid(option, "control characters are refused" + ("" if lines else ", and so are line ends"), given)
-    return said
-
-
-def _unreadable(letter: str) -> bool:
-    """Controls, halves of characters, line separators, and what turns the direction of writing."""
-    turns = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    return letter in turns or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
-
-
-def status_of(given: str) -> str:
-    """A status in any letter case. Raises Invalid."""
-    for status in STATUSES:
-        if status.casefold() == given.casefold():
-            return status
-    raise invalid("STATUS", f"one of {', '.join(STATUSES)} is needed", given)
-
-
-def assessment(given: Mapping[str, str]) -> dict[str, str]:
-    """The impact as the form has it, from what was typed for each of its parts. Raises Invalid."""
-    found: dict[str, str] = {}
-    for name, said in given.items():
-        option = f"--{name.replace('_', '-')}"
-        found |= _ticked(option, said, FORM[name]) if name in FORM else {name: text(option, said)}
-    if not found:
-        raise Invalid("impact: something must be said, such as --users 500 --data none")
-    return found
-
-
-def _ticked(option: str, said: str, form: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for word in (part.strip().casefold() for part in said.split(",")):
-        [box] = [box for box, known in form.items() if word in known] or [""]
-        if not box:
-            known = "; ".join(f"{box.replace('_', ' ')} {'|'.join(words)}" for box, words in form.items())
-            raise invalid(option, f"words of {known} are needed, joined by commas", said)
-        if box in found:
-            raise invalid(option, f"{found[box]} and {word} are both {box.replace('_', ' ')}", said)
-        found[box] = word
-    return found

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,10 +16,11 @@ from typing import Any, NamedTuple
 
 from irctl.errors import EvidenceError
 from irctl.record.folders import make_folder
-from irctl.record.verifier import FIRST, JOURNAL
-from irctl.record.verifier import canonical as canonical
+from irctl.record.manifest_format import FIRST, JOURNAL
+from irctl.record.manifest_format import canonical as canonical
 
 LARGEST = 256 << 10  # bytes of a line
+TIME_OF_LINE = re.compile(rb'"at":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)"')
 WINDOWS = (8 << 10, 4 * LARGEST)  # in which the last whole line lies: nearly always, always
 
 
@@ -102,6 +104,17 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def latest(home: Path) -> str:
+    """The latest time that any line of the journal has, which need not be the last one; '' where there is none.
+
+    The chain is not checked for that. Raises EvidenceError.
+    """
+    try:
+        return max((match[1].decode() for line in _lines(home / JOURNAL) for match in TIME_OF_LINE.finditer(line)), default="")
+    except ValueError:
+        raise EvidenceError(f"{home / JOURNAL}: a time in it is none") from None
 
 
 def read(home: Path) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl.errors import EvidenceError, Invalid, invalid
 from irctl.record import journal, locks, seal
 from irctl.record.folders import make_folder
+from irctl.record.known import known
 from irctl.record.seal import RUN_ID
 
 ROOM = 32 << 20  # bytes that must be free before a run begins
@@ -100,12 +101,20 @@ def finish(folder: Folder, result: dict[str, Any]) -> str:
     """Write result.json, seal the folder and say so in the journal; return the manifest's sha256. Raises EvidenceError."""
     try:
         folder.reserve.unlink(missing_ok=True)
+        if (folder.path / seal.MANIFEST).exists() and (sealed := _sealed_before(folder)):
+            return sealed
         seal.write(folder.path / "result.json", _pretty(result))
         sealed = seal.seal(folder.path, folder.run)
     except OSError as error:
         raise EvidenceError(f"{folder.path} cannot be written: {error.strerror}") from None
     journal.append(folder.home, {"event": "run-sealed", "run": folder.run, "outcome": result["outcome"], "manifest": sealed})
     return sealed
+
+
+def _sealed_before(folder: Folder) -> str:
+    """The manifest that the journal has of a run already, '' where it has none: its process was killed right after."""
+    manifests = known(folder.home).runs.get(folder.run, [])
+    return manifests[0] if manifests else ""
 
 
 def close(folder: Folder) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from irctl.approvals import break_glass, kept, status
+from irctl.approvals import countersigning, kept, status
 from irctl.approvals import request as requests
 from irctl.cli import completions, render
 from irctl.cli.approval_requests import requested_remediation
@@ -111,5 +111,5 @@ def revoke(ctx: click.Context, plan: str, role: str, reason: str) -> None:
 def countersign(ctx: click.Context, run: str, role: str) -> None:
     """Sign that you have seen RUN, which broke the glass: it went ahead without its approvals."""
     settings = settings_of(ctx)
-    signed = break_glass.countersign(settings, runs.find(settings.home_path, run), role)
+    signed = countersigning.countersign(settings, runs.find(settings.home_path, run), role)
     render.sentence(f"countersigned as {role} by {signed['principal']}", signed, as_json=wants_json(ctx))

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.evidence_names import shown
+from irctl.approvals import recheck
 from irctl.cli import completions, render
 from irctl.cli.base import Group, settings_of, wants_json
 from irctl.cli.option_types import Choice, Value
 from irctl.cli.views import verification
 from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invalid
 from irctl.incidents import collect as collection
-from irctl.incidents import incidents, pack
-from irctl.record import journal, runs, seal, signing
+from irctl.incidents import incidents, pack_place
+from irctl.record import checking, journal, runs, signing
 
 if TYPE_CHECKING:
     from irctl.catalog.config import Settings
+    from irctl.record.signing import AllowedFile
 
 command = Group(
     name="evidence",
@@ -39,8 +41,11 @@ def verify(ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: s
     settings = settings_of(ctx)
     home, folder = settings.home_path, _folder(settings, what)
     allowed, ca = _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
-    with pack.at_rest(home, folder.name) if _is_of(home, folder) else nullcontext():
-        checked = seal.check(folder, home, allowed, ca)
+    with pack_place.at_rest(home, folder.name) if _is_of(home, folder) else nullcontext():
+        checked = checking.check(folder, home, allowed, ca)
+        differences, notes = recheck.recheck_all(folder, checked.manifest, allowed.path if allowed else None)
+    checked.differences += differences
+    checked.notes += notes
     verification.show(folder, checked, _legal_hold(home, folder, checked), as_json=wants_json(ctx))
     return EVIDENCE if checked.differences else DONE
 
@@ -67,11 +72,9 @@ def _is_of(home: Path, folder: Path) -> bool:
     return bool(incidents.ID.fullmatch(folder.name)) and own.is_dir() and own.samefile(folder)
 
 
-def _allowed(settings: Settings, given: str | None) -> Path | None:
+def _allowed(settings: Settings, given: str | None) -> AllowedFile | None:
     path = _file("--allowed-signers", given or settings.allowed_signers.value)
-    if path:
-        signing.signers(path)
-    return path
+    return signing.read_allowed(path) if path else None
 
 
 def _file(option: str, given: str | None) -> Path | None:
@@ -87,9 +90,9 @@ def _file(option: str, given: str | None) -> Path | None:
     return path
 
 
-def _legal_hold(home: Path, folder: Path, checked: seal.Checked) -> str:
+def _legal_hold(home: Path, folder: Path, checked: checking.Checked) -> str:
     """The reason of the incident's legal hold, by the home or else by the pack's own journal; '' where it is not on hold."""
-    if "incident" not in checked.about:
+    if "incident" not in checked.manifest:
         return ""
     try:
         if checked.name in incidents.listed(home):

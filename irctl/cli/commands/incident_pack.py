@@ -36,11 +36,11 @@ def pack(ctx: click.Context, incident: str | None, timestamp: bool, unsigned: bo
 def _print(packed: Packed, *, as_json: bool) -> None:
     from irctl.cli import render
 
-    files, signed, timestamp = len(packed.about["files"]), packed.about["signed"], bool(packed.about["timestamp"])
+    files, signed, timestamp = len(packed.manifest["files"]), packed.manifest["signed"], bool(packed.manifest["timestamp"])
     if as_json:
-        head = {"schema": "irctl/pack/1", "incident": packed.incident, "folder": str(packed.folder), "manifest": packed.manifest}
+        head = {"schema": "irctl/pack/1", "incident": packed.incident, "folder": str(packed.folder), "manifest": packed.digest}
         contents = {"files": files, "signed": signed, "timestamp": timestamp, "missing": packed.missing}
-        render.as_object({**head, "sealed": packed.about["sealed"], **contents, "troubles": packed.troubles})
+        render.as_object({**head, "sealed": packed.manifest["sealed"], **contents, "troubles": packed.troubles})
         return
     for trouble in packed.troubles:
         click.echo(click.style(trouble, fg="red"))
@@ -50,5 +50,5 @@ def _print(packed: Packed, *, as_json: bool) -> None:
         click.echo("  with a timestamp")
     for missing in packed.missing:
         click.echo(f"  still missing: {missing}")
-    click.echo(f"pack: {packed.folder}\nits hash, to be noted elsewhere: {packed.manifest}")
+    click.echo(f"pack: {packed.folder}\nits hash, to be noted elsewhere: {packed.digest}")
     click.echo(f"check it, or a copy: irctl evidence verify {packed.incident}, or without irctl: python3 verify.py FOLDER")

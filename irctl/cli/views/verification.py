@@ -8,7 +8,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.cli import render
-from irctl.record.seal import Checked
+from irctl.record.checking import Checked
 
 
 def show(folder: Path, checked: Checked, hold: str, *, as_json: bool) -> None:
@@ -19,7 +19,7 @@ def show(folder: Path, checked: Checked, hold: str, *, as_json: bool) -> None:
     for difference in checked.differences:
         click.echo(click.style(f"{difference.kind:<8} {printable(folder / difference.name)}", fg="red"))
     click.echo(_verdict(checked))
-    if "incident" in checked.about and not checked.differences:
+    if "incident" in checked.manifest and not checked.differences:
         signer = f"  signed by {printable(checked.signer)}" if checked.signer else click.style("  NOT signed", fg="yellow")
         click.echo(signer)
     for note in checked.notes:
@@ -29,7 +29,7 @@ def show(folder: Path, checked: Checked, hold: str, *, as_json: bool) -> None:
 
 
 def _show_object(checked: Checked, hold: str) -> None:
-    manifest = checked.about
+    manifest = checked.manifest
     rows = [{"kind": one.kind, "name": one.name.encode("utf-8", "backslashreplace").decode()} for one in checked.differences]
     render.as_object(
         {
@@ -48,7 +48,7 @@ def _show_object(checked: Checked, hold: str) -> None:
 
 
 def _verdict(checked: Checked) -> str:
-    manifest, number = checked.about, len(checked.differences)
+    manifest, number = checked.manifest, len(checked.differences)
     as_sealed = f"as it was sealed at {manifest['sealed']}"
     if number and {difference.kind for difference in checked.differences} == {"older"}:
         return f"{checked.name} is {as_sealed}, but it is NOT the newest pack"

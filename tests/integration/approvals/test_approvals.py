@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from irctl.record import journal, seal
 from irctl.record.journal import canonical
 from tests.conftest import Done
 from tests.integration.conftest import Collection
@@ -229,7 +231,13 @@ def test_an_allowed_signers_file_that_others_can_write_to_proves_nothing(office:
     open_to_all = office.folder / "open"
     shutil.copy(office.keys / "allowed", open_to_all)
     open_to_all.chmod(0o666)
-    office.refused(office.run("--host", "here", IRCTL_ALLOWED_SIGNERS=str(open_to_all)), "others can write to it", code=2)
+    office.refused(office.run("--host", "here", IRCTL_ALLOWED_SIGNERS=str(open_to_all)), "others can write to the file", code=2)
+    folder = office.folder / "shared"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    shutil.copy(office.keys / "allowed", folder)
+    done = office.run("--host", "here", IRCTL_ALLOWED_SIGNERS=str(folder / "allowed"))
+    office.refused(done, "others can write to the folder", code=2)
 
 
 def test_one_byte_in_what_would_run_is_not_what_was_approved(office: Office) -> None:
@@ -267,7 +275,7 @@ EDITS: dict[str, tuple[dict[str, Any], str]] = {
     "requester": ({"requester": "fay@example.com"}, "it is not what its id names"),
     "nonce": ({"nonce": "0" * 32}, "it is not what its id names"),
     "hash": ({"plan_hash": "0" * 64}, "its plan is not the one that its hash names"),
-    "signature": ({"signature": ""}, "ana@example.com: no key in"),
+    "signature": ({"signature": ""}, "ana@example.com: it is no signature"),
     "needs": ({"needs": []}, "it is not what its id names"),
     "schema": ({"schema": "irctl/request/2"}, "is not request-1"),
     "more": ({"more": 1}, "is not request-1"),
@@ -310,6 +318,7 @@ def resigned(office: Office, request: str, **changes: Any) -> Path:
     path = office.folder / "resigned.json"
     path.write_text(json.dumps(document))
     script = f"""
+import hashlib
 import json
 import os
 import pty
@@ -366,6 +375,122 @@ def test_a_request_made_in_another_home_holds_there_only(office: Office) -> None
     office.refused(office.run("--plan", plan, IRCTL_HOME=str(other)), "was made in another home, or this one was emptied since")
 
 
+def test_an_approval_is_used_once_also_in_a_copied_home(office: Office) -> None:
+    plan = office.approved()
+    other, moved = office.folder / "other", office.folder / "moved"
+    shutil.copytree(office.home, other)
+    office.refused(office.run("--plan", plan, IRCTL_HOME=str(other)), "was made in another home")
+    office.home.rename(moved)
+    other.rename(office.home)
+    office.refused(office.run("--plan", plan), "was made in another home")
+    office.home.rename(other)
+    moved.rename(office.home)
+    assert office.run("--plan", plan).code == 0, "and where it was made it holds"
+
+
+def test_a_clock_that_was_set_back_makes_no_expired_request_valid_again(office: Office) -> None:
+    plan = office.approved()
+    before = [json.loads(line) for line in (office.home / "journal.jsonl").read_text().splitlines()][-1]
+    document = {"event": "note", "seq": before["seq"] + 1, "at": ago(hours=-5), "monotonic": 1.0}
+    last = (office.home / "journal.jsonl").read_bytes().splitlines()[-1]
+    with (office.home / "journal.jsonl").open("ab") as file:  # as the journal was when the clock was five hours later
+        file.write(canonical({**document, "prev": hashlib.sha256(last).hexdigest()}) + b"\n")
+    office.refused(office.run("--plan", plan), "expired at")
+    office.refused(office.run("--host", "here"), "expired at")
+    office.refused(office.approve(plan, "dan@example.com", "security"), "expired at")
+    journal.append(office.home, {"event": "note"})  # and a line with the earlier time again
+    office.refused(office.run("--plan", plan), "expired at")
+
+
+def signers(office: Office, name: str, *lines: str) -> str:
+    """Another allowed-signers file, of the usual one with lines more; {ben} stands for ben's key."""
+    known = {
+        who.partition("@")[0]: " ".join((office.keys / f"{who}.pub").read_text().split()[:2]) for who in [*ROLES, "eve@example.com"]
+    }
+    usual = (office.keys / "allowed").read_text()
+    path = office.folder / name
+    path.write_text(usual + "".join(f"{line.format(**known)}\n" for line in lines))
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_one_key_under_two_names_is_one_person(office: Office) -> None:
+    """Also where the second name has it inside a certificate, or is another key of a person who has both."""
+    two = {"IRCTL_ALLOWED_SIGNERS": signers(office, "two", "gil@example.com {ben} roles=security")}
+    plan = office.ask()
+    assert office.approve(plan, "ben@example.com", "incident-commander", **two).code == 0
+    done = office.approve(plan, "gil@example.com", "security", key="ben@example.com", **two)
+    office.refused(done, "gil@example.com cannot approve as security: ben@example.com approved as incident-commander")
+    hers = {"IRCTL_ALLOWED_SIGNERS": signers(office, "hers", "ana@example.com {eve}", "hal@example.com {eve} roles=security")}
+    done = office.approve(office.ask(), "hal@example.com", "security", key="eve@example.com", **hers)
+    office.refused(done, "hal@example.com cannot approve: the request is of ana@example.com")
+
+
+def test_a_certificate_is_no_second_key(office: Office) -> None:
+    for name in ("ben@example.com", "ben@example.com.pub"):
+        shutil.copy(office.keys / name, office.folder)
+    words = ["ssh-keygen", "-q", "-s", office.keys / "eve@example.com", "-I", "x", "-n", "gil@example.com"]
+    subprocess.run([*words, office.folder / "ben@example.com.pub"], check=True)
+    cert = " ".join((office.folder / "ben@example.com-cert.pub").read_text().split()[:2])
+    for number, line in enumerate(
+        (f"gil@example.com {cert} roles=security", "gil@example.com Cert-Authority {eve} roles=security")
+    ):
+        two = {"IRCTL_ALLOWED_SIGNERS": signers(office, f"cert{number}", line)}
+        plan = office.ask()
+        assert office.approve(plan, "ben@example.com", "incident-commander", **two).code == 0, "the other lines are used"
+        key = str(office.folder / "ben@example.com-cert.pub")
+        done = office.by("gil@example.com", "approve", plan, "--as", "security", "--yes", IRCTL_SIGNING_KEY=key, **two)
+        assert done.code in (1, 5), done
+        office.refused(done, "", code=done.code)
+        office.refused(office.run("--plan", plan, **two), "waits for the approval of security")
+
+
+def test_the_record_says_who_named_the_file_of_keys_and_verifying_checks_its_approvals_again(office: Office) -> None:
+    plan = office.approved()
+    done = office.run("--plan", plan)
+    run, begun = done.json["run"], Path(done.json["folder"]) / "run.json"
+    source = json.loads(begun.read_text())["approval"]["allowed_signers"]
+    assert (source["named_by"], source["path"]) == ("IRCTL_ALLOWED_SIGNERS", str(office.keys / "allowed"))
+    checked = office.by("ana@example.com", "evidence", "verify", run)
+    assert checked.code == 0, checked
+    assert "approved by ben@example.com as incident-commander, cyd@example.com as security" in checked.out
+    assert "named by IRCTL_ALLOWED_SIGNERS" in checked.out
+    unknown = office.by("ana@example.com", "evidence", "verify", run, IRCTL_ALLOWED_SIGNERS="")
+    assert (unknown.code, "its approvals are not checked: --allowed-signers FILE" in unknown.out) == (0, True)
+    other = signers(office, "other")
+    Path(other).write_text(Path(other).read_text().replace("cyd@", "ira@"))
+    doubted = office.by("ana@example.com", "evidence", "verify", run, IRCTL_ALLOWED_SIGNERS=other)
+    assert (doubted.code, "'cyd@example.com' is nobody whom" in doubted.out) == (8, True), doubted
+    assert "'cyd@example.com' is nobody whom" in office.by("ana@example.com", "doctor", IRCTL_ALLOWED_SIGNERS=other).out
+    assert "what allowed each run holds" in office.by("ana@example.com", "doctor").out
+
+
+INVENTED: dict[str, Any] = {
+    "another approver": lambda one: one["approvals"][1].update(principal="fay@example.com"),
+    "one approver twice": lambda one: one["approvals"].__setitem__(1, {**one["approvals"][0], "role": "security"}),
+    "an approval less": lambda one: one["approvals"].pop(),
+    "another requester": lambda one: one["request"].update(requester="fay@example.com"),
+    "no signature": lambda one: one["approvals"][1].pop("signature"),
+    "no request": lambda one: one.pop("request"),
+    "a later end": lambda one: one["request"].update(expires="2199-01-01T00:00:00.000000Z"),
+    "nothing but names": lambda one: one.update(approvals=[{"role": "security", "principal": "cyd@example.com"}]),
+}
+
+
+def test_invented_approvals_in_a_record_are_found_also_where_its_seal_was_made_anew(office: Office) -> None:
+    plan = office.approved()
+    run = office.run("--plan", plan).json["run"]
+    for how, forge in INVENTED.items():
+        copy = office.folder / f"{how.replace(' ', '-')}-copy"
+        shutil.copytree(office.home / "runs" / run, copy)
+        begun = json.loads((copy / "run.json").read_text())
+        forge(begun["approval"])
+        (copy / "run.json").write_text(json.dumps(begun))
+        seal.seal(copy, run)
+        done = office.by("ana@example.com", "evidence", "verify", str(copy), "--home", str(office.folder / "nowhere"))
+        assert (done.code, "its approvals" in done.out, "Traceback" in done.err) == (8, True, False), (how, done)
+
+
 def test_a_used_request_stays_used_when_its_mark_is_removed(office: Office) -> None:
     plan = office.approved()
     run = office.run("--plan", plan).json["run"]
@@ -402,10 +527,10 @@ def test_forged_and_edited_approvals_are_refused(office: Office) -> None:
     good = slot.read_bytes()
     commander = json.loads((slot.parent / "incident-commander.json").read_bytes())
     cases = {
-        "cyd@example.com: no key in": {"signed_at": ago(seconds=1)},
-        "fay@example.com: no key in": {"principal": "fay@example.com"},
+        "cyd@example.com: it is not a signature of these words": {"signed_at": ago(seconds=1)},
+        "fay@example.com: it is not a signature of these words": {"principal": "fay@example.com"},
         "was edited: it is an approval as incident-commander": {"role": "incident-commander"},
-        "ben@example.com: no key in": {**commander, "role": "security"},
+        "ben@example.com: it is not a signature of these words": {**commander, "role": "security"},
         "is not approval-1": {"signature": "trust me"},
     }
     for why, changes in cases.items():
@@ -526,6 +651,8 @@ def test_breaking_the_glass_is_loud_and_every_command_says_so_until_somebody_els
     run = done.json["run"]
     begun = json.loads((Path(done.json["folder"]) / "run.json").read_text())["approval"]
     assert (begun["break_glass"], begun["by"]) == (GLASS[-1], "dan@example.com")
+    checked = office.by("ana@example.com", "evidence", "verify", done.json["run"])
+    assert (checked.code, "dan@example.com broke the glass: nobody who may approve" in checked.out) == (0, True), checked
     said = f"warning: run {run} broke the glass"
     for words in (["runs"], ["approvals"], ["doctor"], ["remediate", "freeze", "--host", "here", "--check"]):
         assert said in office.by("ana@example.com", *words).err, words
@@ -556,6 +683,51 @@ def test_a_countersignature_that_is_late_is_overdue_and_a_removed_marker_does_no
     assert office.by("fay@example.com", "approvals", "countersign", run, "--as", "security").code == 0
     assert office.journal()[-1]["late"] is True
     assert "OVERDUE" not in office.by("ana@example.com", "doctor").out
+
+
+def test_an_unsigned_line_in_the_journal_is_no_countersignature(office: Office) -> None:
+    run = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, IRCTL_BREAK_GLASS="24h").json["run"]
+    (office.home / "uncountersigned" / f"{run}.json").unlink()
+    journal.append(office.home, {"event": "countersigned", "run": run, "role": "security", "by": "cyd@example.com", "late": False})
+    said = "must be countersigned by"
+    assert said in office.by("ana@example.com", "doctor").out
+    path = office.home / "countersigned" / f"{run}.json"
+    path.parent.mkdir()
+    manifest = hashlib.sha256((office.home / "runs" / run / "manifest.json").read_bytes()).hexdigest()
+    forged = {"schema": "irctl/countersign/1", "run": run, "manifest": manifest, "role": "security", "principal": "cyd@example.com"}
+    armour = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
+    path.write_bytes(canonical({**forged, "signed_at": ago(seconds=1), "signature": armour}) + b"\n")
+    assert said in office.by("ana@example.com", "doctor").out
+    path.unlink()
+    assert office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security").code == 0
+    assert "no run waits to be countersigned" in office.by("ana@example.com", "doctor").out
+    path.unlink()
+    assert said in office.by("ana@example.com", "doctor").out
+
+
+def test_who_breaks_the_glass_signs_that_and_another_key_countersigns(office: Office) -> None:
+    done = office.by("dan@example.com", "remediate", "freeze", *GLASS, key="eve@example.com", IRCTL_BREAK_GLASS="24h")
+    office.refused(done, "dan@example.com: no key in")
+    done = office.by("dan@example.com", "remediate", "freeze", *GLASS, IRCTL_SIGNING_KEY="", IRCTL_BREAK_GLASS="24h")
+    office.refused(done, "signing_key: it is not set", code=2)
+    office.refused(office.run(*GLASS, IRCTL_BREAK_GLASS="73h"), "break_glass: at most 3d", code=2)
+    assert not (office.home / "uncountersigned").exists()
+    two = {"IRCTL_ALLOWED_SIGNERS": signers(office, "two", "gil@example.com {dan} roles=security"), "IRCTL_BREAK_GLASS": "24h"}
+    run = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, **two).json["run"]
+    words = ("approvals", "countersign", run, "--as", "security")
+    own = office.by("gil@example.com", *words, key="dan@example.com", **two)
+    assert (own.code, "gil@example.com cannot countersign: dan@example.com broke the glass" in own.err) == (5, True), own
+
+
+def test_a_run_that_was_refused_waits_for_no_countersignature(office: Office) -> None:
+    office.collection.role("stuck", None, {"approvals": ["security"]}, guard="ansible.builtin.fail: {msg: It cannot be done now.}")
+    glass = {"IRCTL_BREAK_GLASS": "24h"}
+    done = office.by("dan@example.com", "remediate", "stuck", "--json", *GLASS, **glass)
+    assert (done.code, done.json["outcome"]) == (5, "refused"), done
+    assert office.by("ana@example.com", "runs").err == ""
+    assert "no run waits to be countersigned" in office.by("ana@example.com", "doctor").out
+    signed = office.by("cyd@example.com", "approvals", "countersign", done.json["run"], "--as", "security")
+    assert (signed.code, "was refused and changed nothing" in signed.err) == (2, True), signed
 
 
 def test_what_is_countersigned_is_the_record_as_it_was_sealed(office: Office) -> None:

@@ -22,8 +22,8 @@ import pytest
 
 from irctl.catalog import config
 from irctl.errors import Busy
-from irctl.incidents import incidents, pack
-from irctl.record import journal, seal, verifier
+from irctl.incidents import incidents, pack_place
+from irctl.record import checking, journal, seal, verify
 from tests.cli.conftest import listing
 from tests.conftest import Done, Irctl
 from tests.integration.conftest import Collection
@@ -61,8 +61,8 @@ class Case:
 
     def differences(self) -> list[str]:
         """As the home knows the pack, after finishing what a killed process left."""
-        with pack.at_rest(self.home, self.incident):
-            return [str(one) for one in seal.check(self.folder, self.home).differences]
+        with pack_place.at_rest(self.home, self.incident):
+            return [str(one) for one in checking.check(self.folder, self.home).differences]
 
 
 def new_key(path: Path) -> Path:
@@ -123,8 +123,8 @@ def sealed(made: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def found(folder: Path) -> list[str]:
     """What checking finds: differences, or that the manifest is none."""
     try:
-        report = verifier.check(folder)
-    except verifier.NotSealed as error:
+        report = verify.check(folder)
+    except verify.NotSealed as error:
         return [str(error)]
     return [str(one) for one in report.differences + report.later]
 
@@ -135,8 +135,8 @@ def found(folder: Path) -> list[str]:
 def test_a_pack_has_the_layout_that_the_runbook_demands(case: Case) -> None:
     done = case.pack()
     assert (done.code, done.err) == (0, "")
-    assert faults("manifest-1", verifier.manifest(case.folder)[0]) == []
-    names, _ = verifier.contents(case.folder)
+    assert faults("manifest-1", verify.read_manifest(case.folder)[0]) == []
+    names, _ = verify.contents(case.folder)
     asked = {"timeline.md", "changes.json", "approvals.json", "impact-assessment.md", "rca.md", "manifest.json", "verify.py"}
     assert asked <= names
     assert {"journal.jsonl", "manifest.json.sig"} <= names
@@ -144,7 +144,7 @@ def test_a_pack_has_the_layout_that_the_runbook_demands(case: Case) -> None:
     runs = [name for name in names if name.startswith("runs/") and name.endswith("/result.json")]
     assert len(runs) == 2
     assert len(names) > 50
-    assert (case.folder / "verify.py").read_bytes() == Path(verifier.__file__).read_bytes()
+    assert (case.folder / "verify.py").read_bytes() == Path(verify.__file__).read_bytes()
     assert all(not path.stat().st_mode & 0o077 for path in case.folder.rglob("*"))
 
 
@@ -191,7 +191,7 @@ def test_a_copy_is_checked_by_python_alone(case: Case, tmp_path: Path) -> None:
 
 def test_each_pack_names_the_one_before_and_packing_twice_is_no_harm(case: Case) -> None:
     first, second = case.pack(), case.pack()
-    about, digest = verifier.manifest(case.folder)
+    about, digest = verify.read_manifest(case.folder)
     assert about["previous"] == first.json["manifest"]
     assert digest == second.json["manifest"]
     assert case.differences() == []
@@ -308,7 +308,7 @@ def test_a_pack_that_was_sealed_anew_by_somebody_else_is_found_out(case: Case, t
     folder = tmp_path / "forged"
     shutil.copytree(case.folder, folder)
     (folder / "rca.md").write_text("Nobody did anything wrong.")
-    about = verifier.manifest(folder)[0]
+    about = verify.read_manifest(folder)[0]
     files = seal.hashed(folder, set(about["files"]))
     forged = {key: value for key, value in about.items() if key != "digest"} | {"files": files, "signed": None}
     (folder / "manifest.json").write_bytes(seal.finished(forged))
@@ -377,7 +377,7 @@ def change_a_byte(path: Path) -> None:
 
 
 def test_every_file_that_is_changed_removed_or_renamed_is_named(sealed: Path) -> None:
-    names = sorted(verifier.contents(sealed)[0])
+    names = sorted(verify.contents(sealed)[0])
     assert len(names) > 50
     for name in names:
         path, content = sealed / name, (sealed / name).read_bytes()
@@ -431,8 +431,8 @@ def every_bit(folder: Path, name: str, named: list[str]) -> None:
         for at in range(len(content)):
             for bit in range(8):
                 os.pwrite(file.fileno(), bytes([content[at] ^ (1 << bit)]), at)
-                about = verifier.manifest(folder)[0]
-                assert [str(one) for one in verifier.signature_differences(folder, about)[0]] == named, (at, bit)
+                about = verify.read_manifest(folder)[0]
+                assert [str(one) for one in verify.signature_differences(folder, about)[0]] == named, (at, bit)
             os.pwrite(file.fileno(), bytes([content[at]]), at)
     assert found(folder) == []
 
@@ -451,7 +451,7 @@ def test_every_byte_of_the_manifest_counts(sealed: Path) -> None:
 
 def test_a_thousand_random_flips_are_all_found(sealed: Path) -> None:
     chance = random.Random(20261121)
-    names = sorted(verifier.contents(sealed)[0])
+    names = sorted(verify.contents(sealed)[0])
     sizes = [(sealed / name).stat().st_size for name in names]
     for _ in range(FLIPS):
         [name] = chance.choices(names, sizes)
@@ -470,7 +470,7 @@ PACK = """
 import sys
 from pathlib import Path
 from irctl.catalog import config
-from irctl.incidents import pack
+from irctl.incidents import pack, pack_place
 print("ready", flush=True)
 sys.stdin.readline()
 pack.pack(Path(sys.argv[1]), sys.argv[2], config.load({}, {"IRCTL_SIGNING_KEY": sys.argv[3]}))
@@ -502,17 +502,17 @@ def test_a_pack_killed_at_any_moment_is_the_one_before_or_the_new_one(case: Case
     kept = set()
     for number in range(40):
         incidents.record(case.home, case.incident, {"event": "note", "text": f"note {number}", "by": "ana"})
-        before = verifier.manifest(case.folder)[1]
+        before = verify.read_manifest(case.folder)[1]
         packed(case, chance.uniform(number, number + 1) / 40 * took * 1.5)
         assert case.differences() == []
-        kept.add(verifier.manifest(case.folder)[1] == before)
+        kept.add(verify.read_manifest(case.folder)[1] == before)
     assert True in kept
     while kept == {True}:  # a busier machine than at the start
         took *= 2
         incidents.record(case.home, case.incident, {"event": "note", "text": f"after {took}", "by": "ana"})
-        before = verifier.manifest(case.folder)[1]
+        before = verify.read_manifest(case.folder)[1]
         packed(case, took)
-        kept.add(verifier.manifest(case.folder)[1] == before)
+        kept.add(verify.read_manifest(case.folder)[1] == before)
     assert case.pack().code == 0
     assert case.differences() == []
     assert not list((case.home / "staging").glob("pack-*"))
@@ -528,7 +528,7 @@ def test_a_pack_killed_at_each_step_of_being_put_in_place_is_finished_later(case
     incidents.record(case.home, case.incident, {"event": "note", "text": "more", "by": "ana"})
     script = f"""
 import os, sys
-from irctl.incidents import pack
+from irctl.incidents import pack, pack_place
 left = [{number}]
 def dying(event, arguments):
     if event in {tuple(f"os.{step}" for step in STEPS)!r} and counting:
@@ -537,28 +537,30 @@ def dying(event, arguments):
             os.kill(os.getpid(), 9)
 counting = []
 sys.addaudithook(dying)
-finish = pack._finish
+finish = pack_place.finish
 def counted(*given):
     counting.append(1)
     finish(*given)
     counting.clear()
-pack._finish = counted
+pack_place.finish = counted
 {PACK.split("sys.stdin.readline()")[1]}
 """
     words = [sys.executable, "-c", f"from pathlib import Path\nfrom irctl.catalog import config\n{script}"]
     done = subprocess.run([*words, str(case.home), case.incident, str(case.key)], capture_output=True)
     assert done.returncode in (0, -9), done.stderr
     assert case.differences() == []
-    assert verifier.manifest(case.folder)[1] == [e["manifest"] for e in journal.read(case.home) if e["event"] == "pack-sealed"][-1]
+    assert (
+        verify.read_manifest(case.folder)[1] == [e["manifest"] for e in journal.read(case.home) if e["event"] == "pack-sealed"][-1]
+    )
 
 
 def test_while_a_pack_is_checked_none_is_made(case: Case) -> None:
     case.pack()
-    with pack.at_rest(case.home, case.incident):
+    with pack_place.at_rest(case.home, case.incident):
         done = case.irctl("incident", "pack", case.incident)
         assert done.code == 6
         assert case.verify().code == 0
-    with pack._locked(case.home, case.incident, 2), pytest.raises(Busy), pack.at_rest(case.home, case.incident):
+    with pack_place.locked(case.home, case.incident, 2), pytest.raises(Busy), pack_place.at_rest(case.home, case.incident):
         raise AssertionError("it was let in")
 
 
@@ -668,7 +670,7 @@ def authority(certificates: Path, tmp_path: Path) -> Iterator[Authority]:
 def test_a_timestamp_is_got_kept_and_checked(case: Case, authority: Authority, certificates: Path, tmp_path: Path) -> None:
     done = case.pack("--timestamp", IRCTL_TIMESTAMP_URL=authority.url)
     assert (done.code, done.json["timestamp"], done.json["troubles"]) == (0, True, [])
-    assert faults("manifest-1", verifier.manifest(case.folder)[0]) == []
+    assert faults("manifest-1", verify.read_manifest(case.folder)[0]) == []
     assert case.verify().json["notes"] == ["its timestamp is not checked: --tsa-ca FILE does that"]
     checked = case.verify("", "--tsa-ca", str(authority.ca))
     assert checked.code == 0
@@ -676,7 +678,7 @@ def test_a_timestamp_is_got_kept_and_checked(case: Case, authority: Authority, c
     other = case.verify("", "--tsa-ca", str(certificates / "other.pem"))
     assert other.code == 8
     assert other.json["differences"][0]["name"].startswith("manifest.json.tsr (openssl: ")
-    about = verifier.manifest(case.folder)[0]
+    about = verify.read_manifest(case.folder)[0]
     words = ["openssl", "ts", "-verify", "-digest", about["timestamp"]["of"], "-in", "manifest.json.tsr", "-CAfile", authority.ca]
     assert subprocess.run(words, cwd=case.folder, capture_output=True).returncode == 0
 
@@ -685,10 +687,10 @@ def test_every_byte_of_a_timestamp_counts(case: Case, authority: Authority) -> N
     case.pack("--timestamp", IRCTL_TIMESTAMP_URL=authority.url)
     token = case.folder / "manifest.json.tsr"
     content = token.read_bytes()
-    about = verifier.manifest(case.folder)[0]
+    about = verify.read_manifest(case.folder)[0]
     for at in range(len(content)):
         token.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        assert [str(one) for one in verifier._timestamp_differences(case.folder, about)] == ["changed: manifest.json.tsr"]
+        assert [str(one) for one in verify.timestamp_differences(case.folder, about)] == ["changed: manifest.json.tsr"]
     token.unlink()
     assert found(case.folder) == ["missing: manifest.json.tsr"]
 

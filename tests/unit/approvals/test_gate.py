@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from irctl.approvals import break_glass, comparison, kept, plan, request, statements
+from irctl.approvals import break_glass, comparison, countersigning, kept, people, plan, request
 from irctl.approvals.comparison import PlannedRun
 from irctl.approvals.request import Request
 from irctl.catalog import config
 from irctl.errors import Invalid, IrctlError, Refused
 from irctl.record import documents, journal
 
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"  # of nobody
 ARMOUR = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
 RECORD = {
     "schema": "irctl/approval/1",
@@ -39,7 +41,9 @@ PLAN = {
 
 def settings(home: Path, **more: str) -> config.Settings:
     allowed = home / "allowed"
-    allowed.write_text("ana@example.com ssh-ed25519 AAAA roles=security\n")
+    allowed.write_text(
+        "ana@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f roles=security\n"
+    )
     allowed.chmod(0o600)
     more = {"principal": "ana@example.com", "allowed_signers": str(allowed)} | more
     environment = {f"IRCTL_{name.upper()}": value for name, value in more.items()}
@@ -126,8 +130,8 @@ def test_links_folders_and_pipes_are_no_documents(tmp_path: Path) -> None:
     ],
 )
 def test_two_names_that_may_be_of_one_person(one: str, other: str, same: bool) -> None:
-    assert statements.same_person(one, other) is same
-    assert statements.same_person(other, one) is same
+    assert people.alike(one, other) is same
+    assert people.alike(other, one) is same
 
 
 DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
@@ -170,8 +174,8 @@ def test_metadata_that_do_not_say_roles_are_refused_and_never_mean_none(approval
 )
 def test_a_request_out_of_its_time_is_refused(times: dict[str, str]) -> None:
     with pytest.raises(Refused):
-        requested(**times).require_current()
-    requested().require_current()
+        requested(**times).require_current(datetime.now(UTC))
+    requested().require_current(datetime.now(UTC))
 
 
 def test_a_spent_request_is_known_by_its_mark_and_by_the_journal(tmp_path: Path) -> None:
@@ -208,35 +212,67 @@ def test_what_is_no_plan_is_said_in_one_line(tmp_path: Path, what: str) -> None:
 
 
 def test_the_glass_needs_a_configuration_that_allows_it(tmp_path: Path) -> None:
+    def broken(needed: tuple[str, ...] = ("security",), **more: str) -> dict[str, Any]:
+        return break_glass.permission(settings(tmp_path, **more), list(needed), "a good reason", planned())
+
     with pytest.raises(Refused, match="the configuration does not allow it"):
-        break_glass.permission(settings(tmp_path), ["security"], "a good reason")
-    with pytest.raises(Invalid, match="break_glass: "):
-        break_glass.permission(settings(tmp_path, break_glass="soon"), ["security"], "a good reason")
+        broken()
+    for odd in ("soon", "73h", "4d"):
+        with pytest.raises(Invalid, match="break_glass: "):
+            broken(break_glass=odd)
     with pytest.raises(Invalid, match="no approval is needed"):
-        break_glass.permission(settings(tmp_path, break_glass="1h"), [], "a good reason")
+        broken((), break_glass="1h")
     with pytest.raises(Refused, match="'ben' is nobody whom"):
-        break_glass.permission(settings(tmp_path, break_glass="1h", principal="ben"), ["security"], "a good reason")
-    permission = break_glass.permission(settings(tmp_path, break_glass="1h"), ["security"], "a good reason")
+        broken(break_glass="1h", principal="ben")
+    with pytest.raises(Invalid, match="signing_key: it is not set"):
+        broken(break_glass="1h")
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    with pytest.raises(Refused, match="no key in"):
+        broken(break_glass="1h", signing_key=str(key))
+    permission = broken(break_glass="1h", **known_key(tmp_path, key))
     assert (permission["by"], permission["break_glass"], permission["needed"]) == ("ana@example.com", "a good reason", ["security"])
     assert permission["countersign_by"] > journal.utc()
+
+
+def known_key(home: Path, key: Path) -> dict[str, str]:
+    """Settings in which this key is ana's."""
+    (home / "hers").write_text(f"ana@example.com {key.with_suffix('.pub').read_text().strip()} roles=security\n")
+    (home / "hers").chmod(0o600)
+    return {"signing_key": str(key), "allowed_signers": str(home / "hers")}
+
+
+def test_what_was_signed_about_breaking_the_glass_is_all_that_counts(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    now = settings(tmp_path, break_glass="1h", **known_key(tmp_path, key))
+    broken = break_glass.permission(now, ["security"], "a good reason", planned())
+    everyone = people.read(tmp_path / "hers")
+    assert break_glass.believed(everyone, broken).principal == "ana@example.com"
+    for name in break_glass.SIGNED:
+        for edited in ({**broken, name: "x"}, {other: broken[other] for other in broken if other != name}):
+            with pytest.raises(Refused):
+                break_glass.believed(everyone, edited)
 
 
 RUN = "20261121T022311Z-freeze-7f3a01"
 
 
 def test_a_broken_glass_is_told_even_where_its_marker_cannot_be_read(tmp_path: Path) -> None:
-    assert list(break_glass.reminders(tmp_path)) == []
+    assert list(countersigning.reminders(tmp_path)) == []
     (tmp_path / "runs" / RUN).mkdir(parents=True)
-    permission = break_glass.permission(settings(tmp_path, break_glass="1h"), ["security"], "a good reason")
-    break_glass.mark(tmp_path, permission, RUN, "", {"remediation": "freeze"})
-    assert list(break_glass.reminders(tmp_path)) == [], "the run has not begun"
+    until = request.text(datetime.now(UTC) + timedelta(hours=1))
+    broken = {"needed": ["security"], "break_glass": "a good reason", "by": "ana@example.com", "countersign_by": until}
+    break_glass.mark(tmp_path, {**broken, "remediation": "freeze", "plan_hash": "", "hosts": [], "signature": ""}, RUN, "")
+    assert list(countersigning.reminders(tmp_path)) == [], "the run has not begun"
     (tmp_path / "runs" / RUN / "run.json").write_text("{}")
-    [said] = break_glass.reminders(tmp_path)
+    [said] = countersigning.reminders(tmp_path)
     assert "(a good reason) and must be countersigned by" in said
     assert said.endswith(f"irctl approvals countersign {RUN} --as security")
-    for odd in ("", "[]", "{", '{"needed": []}'):
+    forever = '{"countersign_by": "2199-01-01T00:00:00.000000Z"}'
+    for odd in ("", "[]", "{", '{"needed": []}', forever):
         (tmp_path / "uncountersigned" / f"{RUN}.json").write_text(odd)
-        [said] = break_glass.reminders(tmp_path)
+        [said] = countersigning.reminders(tmp_path)
         assert "OVERDUE" in said
 
 

@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 
 from irctl.errors import REFUSED, EvidenceError, Invalid, Refused
 from irctl.incidents import checklist, incidents, reports
-from irctl.record import journal
+from irctl.record import documents, journal
 
 PROCESSES, EACH = 8, 50
 
@@ -627,13 +627,25 @@ def test_a_capture_from_hosts_counts_as_logs_but_a_dry_run_or_a_failure_of_it_do
     assert not lacks()
 
 
+RUN = "20261121T022311Z-freeze-7f3a01"
+
+
+def countersigned(home: Path, run: str) -> None:
+    """A countersignature in its form, for a run whose id has the right one too."""
+    armour = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
+    signed = {"schema": "irctl/countersign/1", "run": run, "manifest": "0" * 64, "role": "security", "principal": "ana"}
+    documents.put(home / "countersigned" / f"{run}.json", {**signed, "signed_at": journal.utc(), "signature": armour})
+
+
 def test_nothing_is_missing_where_all_is_there(home: Path, incident: str) -> None:
     (folder_of(home, incident) / "logs").mkdir()
     (folder_of(home, incident) / "logs" / "api.log").write_text("x")
     add(home, incident, "collected", files=1)
-    ran(home, incident, "R1", "changed", "db1")
-    add(home, incident, "break-glass", reason="x", run="R1", needed=["security"])
-    add(home, incident, "countersigned", run="R1", role="security")
+    ran(home, incident, RUN, "changed", "db1")
+    add(home, incident, "break-glass", reason="x", run=RUN, needed=["security"])
+    add(home, incident, "countersigned", run=RUN, role="security")
+    assert f"run {RUN} broke the glass and is not countersigned" in checklist.missing(home, incident), "a line alone says nothing"
+    countersigned(home, RUN)
     add(home, incident, "status", status="Resolved")
     add(home, incident, "collected", files=1)
     reports.render(home, incident)

@@ -1,4 +1,4 @@
-"""The verifier: one file that needs nothing of irctl, names each line of a journal, and believes no signature unchecked."""
+"""verify.py: one file that needs nothing of irctl, names each line of a journal, and believes no signature unchecked."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from irctl.record import journal, verifier
+from irctl.record import journal, verify
 from irctl.record import seal as evidence
+from tools import verify_script
 
 INCIDENT = "INC-2026-1121-001"
-SOURCE = Path(verifier.__file__)
+SOURCE = Path(verify.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +46,11 @@ def key_name(key: Path) -> str:
 
 
 def seal(folder: Path, **more: Any) -> dict[str, Any]:
-    files, empty = verifier.contents(folder)
-    last = verifier.lines_of(folder)[-1]
-    about = {"incident": INCIDENT, "previous": None, "signed": None, "timestamp": None, **more}
+    files, empty = verify.contents(folder)
+    last = verify.lines_of(folder)[-1]
+    about: dict[str, Any] = {"incident": INCIDENT, "previous": None, "signed": None, "timestamp": None, **more}
     about["journal"] = {"seq": last.seq, "head": last.hash}
-    content = evidence.finished(evidence.document(about, evidence.hashed(folder, files - verifier.APART), empty))
+    content = evidence.finished(evidence.document(about, evidence.hashed(folder, files - verify.APART), empty))
     (folder / "manifest.json").write_bytes(content)
     return about
 
@@ -67,7 +69,7 @@ def pack(tmp_path: Path) -> Path:
 
 
 def found(folder: Path, allowed: Path | None = None) -> list[str]:
-    report = verifier.check(folder, allowed)
+    report = verify.check(folder, allowed and verify.read_allowed_signers(allowed.read_bytes())[0])
     return [str(one) for one in report.differences + report.later]
 
 
@@ -116,7 +118,7 @@ def test_each_line_of_the_journal_that_is_not_as_it_was_is_named(pack: Path, how
 
 def test_lines_that_came_after_the_seal_are_named_apart(pack: Path) -> None:
     journal.append(pack, {"event": "e9"})
-    report = verifier.check(pack)
+    report = verify.check(pack)
     assert report.differences == []
     assert [str(one) for one in report.later] == ["added: journal.jsonl: line 9 is later than the seal"]
 
@@ -149,12 +151,12 @@ def test_a_journal_that_is_no_file_is_named(pack: Path, what: str) -> None:
 def test_a_signature_is_checked_with_and_without_knowing_the_signer(pack: Path, keys: dict[str, Path], kind: str) -> None:
     seal(pack, signed=key_name(keys[kind]))
     sign(pack, keys[kind])
-    report = verifier.check(pack)
+    report = verify.check(pack)
     assert report.differences == []
     assert report.signer == f"{key_name(keys[kind])} (signer not known here)"
     allowed = pack.parent / "allowed"
     allowed.write_text(f"ana@example.com {' '.join((keys[kind].with_suffix('.pub')).read_text().split()[:2])} roles=security\n")
-    report = verifier.check(pack, allowed)
+    report = verify.check(pack, verify.read_allowed_signers(allowed.read_bytes())[0])
     assert report.differences == []
     assert report.signer == f"ana@example.com with {key_name(keys[kind])}"
 
@@ -164,10 +166,11 @@ def test_a_signer_whom_the_file_does_not_name_is_nobody(pack: Path, keys: dict[s
     sign(pack, keys["ed25519"])
     allowed = pack.parent / "allowed"
     allowed.write_text(f"ana@example.com {keys['other'].with_suffix('.pub').read_text()}")
-    assert found(pack, allowed) == ["changed: manifest.json.sig"]
+    assert found(pack, allowed) == [f"unknown: manifest.json.sig (nobody is named with the key {key_name(keys['ed25519'])})"]
     key = keys["ed25519"].with_suffix(".pub").read_text()
     allowed.write_text(f'ana@example.com namespaces="irctl-approval" {key}')
-    assert found(pack, allowed) == ["changed: manifest.json.sig"]
+    why = 'the key of ana@example.com may not sign for irctl-evidence (line 1: namespaces="irctl-approval")'
+    assert found(pack, allowed) == [f"forbidden: manifest.json.sig ({why})"]
 
 
 def test_a_promised_signature_that_is_not_there_is_missing(pack: Path, keys: dict[str, Path]) -> None:
@@ -202,13 +205,103 @@ def test_a_signature_that_is_not_byte_for_byte_as_openssh_writes_it_is_changed(p
     assert found(pack) == ["changed: manifest.json.sig"]
 
 
-@pytest.mark.parametrize(("key", "namespace"), [("other", "irctl-evidence"), ("ed25519", "irctl-approval")])
-def test_a_signature_by_another_key_or_for_another_purpose_is_changed(
-    pack: Path, keys: dict[str, Path], key: str, namespace: str
-) -> None:
+def test_a_signature_by_another_key_is_changed(pack: Path, keys: dict[str, Path]) -> None:
     seal(pack, signed=key_name(keys["ed25519"]))
-    sign(pack, keys[key], namespace)
+    sign(pack, keys["other"])
     assert found(pack) == ["changed: manifest.json.sig"]
+
+
+def test_a_signature_for_another_purpose_is_called_so(pack: Path, keys: dict[str, Path]) -> None:
+    seal(pack, signed=key_name(keys["ed25519"]))
+    sign(pack, keys["ed25519"], "irctl-approval")
+    why = "it was made for the namespace 'irctl-approval', not for irctl-evidence"
+    assert found(pack) == [f"forbidden: manifest.json.sig ({why})"]
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "outcome"),
+    [
+        ('valid-before="20991201"', "2026-11-21", "signed"),
+        ('valid-before="20261101Z"', "2026-11-21", "expired"),
+        ('valid-after="20261122"', "2026-11-21", "expired"),
+        ('VALID-BEFORE="20991122",Namespaces="file,irctl-evidence"', "2026-11-21", "signed"),
+        ('valid-before="20200101"', "2019-11-21", "retired"),
+    ],
+)
+def test_a_key_is_judged_at_the_time_of_sealing(pack: Path, keys: dict[str, Path], options: str, at: str, outcome: str) -> None:
+    key = keys["ed25519"]
+    seal(pack, sealed=f"{at}T02:23:11.123456Z", signed=key_name(key))
+    sign(pack, key)
+    allowed = f"ana@example.com {options} {key.with_suffix('.pub').read_text()}".encode()
+    report = verify.check(pack, verify.read_allowed_signers(allowed)[0])
+    assert [one.kind for one in report.differences] == (["expired"] if outcome == "expired" else [])
+    assert bool(report.signature.retired) == (outcome == "retired"), report.signature
+    assert bool(report.signer) == (outcome != "expired")
+
+
+def test_where_signers_are_given_an_unsigned_pack_is_a_difference(pack: Path, keys: dict[str, Path]) -> None:
+    allowed = pack.parent / "allowed"
+    allowed.write_text(f"ana@example.com {keys['ed25519'].with_suffix('.pub').read_text()}")
+    assert found(pack, allowed) == ["unsigned: manifest.json.sig (it was sealed without one)"]
+    done = standalone(pack, "--allowed-signers", str(allowed))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (8, "unsigned manifest.json.sig (it was sealed without one)")
+
+
+# Numbers that a manifest claims
+
+
+@pytest.mark.parametrize("seq", [9, 10**9, 10**29])
+def test_a_journal_that_claims_to_be_longer_than_any_is_told_at_once(pack: Path, seq: int) -> None:
+    about = verify.read_manifest(pack)[0]
+    forged = {name: value for name, value in about.items() if name != "digest"} | {"journal": {"seq": seq, "head": "0" * 64}}
+    (pack / "manifest.json").write_bytes(evidence.finished(forged))
+    before = time.process_time()
+    assert found(pack)[-1].startswith("missing: journal.jsonl: ")
+    assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("lines", [[5, 10**9], [10**9, 10**9 - 1], [10**12, 1, 10**12]])
+def test_lines_that_claim_any_number_take_no_longer(pack: Path, lines: list[int]) -> None:
+    content = b"".join(b'{"seq":%d,"prev":"x"}\n' % seq for seq in lines)
+    before = time.process_time()
+    assert verify.journal_differences(content, 10**12, "0" * 64)[0]
+    assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"a":%s}' % (b"9" * 10_000_000), b'{"files":{"%s":1},"empty":[]}' % (b"a/" * 2_000_000), b"[" * 5_000_000]
+)
+def test_a_manifest_of_odd_numbers_and_names_is_refused_at_once(pack: Path, odd: bytes) -> None:
+    (pack / "manifest.json").write_bytes(odd)
+    before = time.process_time()
+    with pytest.raises(verify.NotSealed):
+        verify.read_manifest(pack)
+    assert time.process_time() - before < 5
+
+
+def test_a_file_that_grows_while_it_is_read_is_changed_and_not_read_for_ever(pack: Path) -> None:
+    path = pack / "grows"
+    path.write_bytes(bytes(1 << 20))
+    sizes = iter(range(10_000))
+
+    def grow(descriptor: int, buffers: list[Any]) -> int:
+        return 1 << 20 if next(sizes) < 9_999 else 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "readv", grow)
+        assert verify.digests(pack, ["grows"]) == {"grows": None}
+    assert next(sizes) < 5
+
+
+def test_the_file_is_what_its_parts_make_and_no_name_stands_in_two_of_them() -> None:
+    assert SOURCE.read_text() == verify_script.joined(), "make docs"
+    names = [
+        getattr(node, "name", "")
+        for part in verify_script.PARTS
+        for node in ast.parse((SOURCE.parent / f"{part}.py").read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    assert sorted(names) == sorted({*names})
 
 
 def test_without_ssh_keygen_a_signature_is_unchecked_and_the_rest_is_told(
@@ -227,10 +320,10 @@ def test_without_ssh_keygen_a_signature_is_unchecked_and_the_rest_is_told(
 
 def test_a_timestamp_is_part_of_what_is_sealed(pack: Path) -> None:
     token = pack / "manifest.json.tsr"
-    about = {**verifier.manifest(pack)[0], "timestamp": None}
-    of = verifier.stamped_of(about)
+    about = {**verify.read_manifest(pack)[0], "timestamp": None}
+    of = verify.stamped_of(about)
     content = b"token of " + bytes.fromhex(of)
-    stamp = {**verifier.digests(pack, ["rca.md"])["rca.md"], "of": of}  # type: ignore[dict-item]
+    stamp = {**verify.digests(pack, ["rca.md"])["rca.md"], "of": of}  # type: ignore[dict-item]
     token.write_bytes(content)
     stamp |= evidence.hashed(pack, ["manifest.json.tsr"])["manifest.json.tsr"]
     about = {key: value for key, value in about.items() if key != "digest"}
@@ -324,8 +417,8 @@ def test_folders_deeper_than_a_path_can_be_long_are_named(pack: Path) -> None:
     shutil.rmtree(pack)
 
 
-def test_it_is_written_in_the_python_of_2020_and_imports_the_standard_library_only() -> None:
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 9))
+def test_it_is_written_in_the_python_of_2019_and_imports_the_standard_library_only() -> None:
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
     names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
@@ -333,11 +426,12 @@ def test_it_is_written_in_the_python_of_2020_and_imports_the_standard_library_on
 
 def test_the_fields_of_a_signature_must_end_where_it_ends() -> None:
     begin, end = b"-----BEGIN SSH SIGNATURE-----\n", b"\n-----END SSH SIGNATURE-----\n"
-    field = [b"key", b"irctl-evidence", b"", b"sha512", b"signature"]
+    key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)
+    field = [key, b"irctl-evidence", b"", b"sha512", b"signature"]
     blob = b"SSHSIG\0\0\0\1" + b"".join(len(one).to_bytes(4, "big") + one for one in field)
     for bad in (blob[:-1], blob + b"x", blob + b"\0\0\0\0", blob.replace(b"sha512", b"sha999"), blob[1:], b"", b"SSHSIG"):
-        assert verifier.key_of(begin + base64.b64encode(bad) + end) == ""
+        assert verify.key_of(begin + base64.b64encode(bad) + end) == ""
     text = base64.b64encode(blob)
     wrapped = b"\n".join(text[at : at + 70] for at in range(0, len(text), 70))
-    assert verifier.key_of(begin + wrapped + end).startswith("SHA256:")
-    assert json.loads(verifier.canonical({"a": 1})) == {"a": 1}
+    assert verify.key_of(begin + wrapped + end).startswith("SHA256:")
+    assert json.loads(verify.canonical({"a": 1})) == {"a": 1}

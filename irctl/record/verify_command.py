@@ -1,0 +1,78 @@
+"""The command line of verify.py: python3 verify.py FOLDER [--allowed-signers FILE].
+
+Part of verify.py: it needs Python 3.8 or later and the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from irctl.record.allowed_signers import AllowedKey, read_allowed_signers
+from irctl.record.checker import Report, check
+from irctl.record.manifest_format import TIMESTAMP, NotSealed, read_file
+
+OK, INVALID, NOT_AS_SEALED = 0, 2, 8
+LARGEST_ALLOWED = 16 << 20  # bytes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Check a sealed folder of irctl. Exit code 0: as it was sealed; 8: not.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="OpenSSH's file of who has which key")
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        allowed, faults = _allowed(arguments.allowed_signers)
+    except OSError as error:
+        print(f"error: --allowed-signers: it cannot be read: {visible(error.strerror)}", file=sys.stderr)
+        return INVALID
+    try:
+        report = check(arguments.folder, allowed)
+    except NotSealed as error:
+        print(f"error: {visible(error)}", file=sys.stderr)
+        return NOT_AS_SEALED
+    differences = report.differences + report.later
+    for one in differences:
+        print(f"{one.kind:<8} {visible(one.name)}")
+    print(_verdict(report, len(differences)))
+    for fault in faults:
+        print(f"  {visible(arguments.allowed_signers)}: {visible(fault)}")
+    return NOT_AS_SEALED if differences else OK
+
+
+def _allowed(path: Path | None) -> tuple[list[AllowedKey] | None, list[str]]:
+    return read_allowed_signers(read_file(path.resolve(), LARGEST_ALLOWED)) if path else (None, [])
+
+
+def _verdict(report: Report, number: int) -> str:
+    manifest, sealed = report.manifest, f"sealed at {report.manifest['sealed']}"
+    if number:
+        return f"{report.name} is NOT as it was {sealed}: {number} difference{'s' if number > 1 else ''}"
+    is_pack = "incident" in manifest
+    journal = f" and {manifest['journal']['seq']} lines of its journal" if is_pack else ""
+    sentences = [f"{report.name} is as it was {sealed}: {len(manifest['files'])} files{journal} match"]
+    if is_pack:
+        sentences.append(f"  signed by {visible(report.signer)}" if report.signer else "  NOT signed")
+    if report.signature.retired:
+        sentences.append(f"  {visible(retired_note(report.signature.retired))}")
+    if manifest.get("timestamp"):
+        sentences.append(f"  {TIMESTAMP} is for {manifest['timestamp']['of']}; openssl ts -verify says whose it is")
+    sentences.append(f"  UNANCHORED: that nothing newer was taken away, only who keeps this hash can say: {report.digest}")
+    return "\n".join(sentences)
+
+
+def retired_note(dates: str) -> str:
+    """A sentence about a key that was valid when the pack says that it was sealed, and is not now."""
+    return f"its key was valid then and is not now ({dates}); when it was sealed, the pack alone says unless a timestamp proves it"
+
+
+def visible(text: object) -> str:
+    """Text from outside in one line that does nothing to a terminal."""
+    encoded = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in encoded)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
