@@ -28,7 +28,7 @@ def recheck(folder: Path, allowed: Path | None) -> tuple[list[Difference], list[
     permission = begun.get("approval") or {}
     if not isinstance(permission, dict):
         return [Difference("forged", "run.json (its approval is none)")], []
-    if not permission.get("needed"):
+    if not any(permission.get(name) for name in ("needed", "break_glass", "approvals")) and not _needs(permission):
         return [], []
     notes = _source(permission)
     if allowed is None:
@@ -63,6 +63,13 @@ def _begun(folder: Path) -> dict[str, Any]:
     return begun if isinstance(begun, dict) else {}
 
 
+def _needs(permission: Mapping[str, Any]) -> list[str]:
+    """The roles that the request says it needs, which its requester signed."""
+    request = permission.get("request")
+    needs = request.get("needs") if isinstance(request, dict) else None
+    return needs if isinstance(needs, list) else []
+
+
 def _source(permission: Mapping[str, Any]) -> list[str]:
     """Sentences about what whoever ran it may have chosen: who named the file of keys, and who allowed to break the glass."""
     notes = []
@@ -80,6 +87,8 @@ def _approved(everyone: People, begun: Mapping[str, Any], permission: Mapping[st
         if fault := documents.fault(document, schema):
             raise Refused(f"not {schema}: {fault}")
     requested = Request(permission["request"])
+    if permission["needed"] != requested.document["needs"]:
+        raise Refused("the roles that it says were needed are not those that were asked for")
     request.require_whole(requested.document, "the request in it")
     if requested.document["plan_hash"] != begun["plan_hash"] or plan.hash_of(begun["plan"]) != begun["plan_hash"]:
         raise Refused("what was approved is not the plan that the record says was carried out")

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+LONGEST_LINE = 64 << 10  # bytes; the longest key has a quarter of that
 KEY_TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+")
 OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
 OPTIONS = {"namespaces", "valid-after", "valid-before", "cert-authority"}
@@ -45,6 +46,8 @@ def read_allowed_signers(content: bytes) -> tuple[list[AllowedKey], list[str]]:
     keys, faults = [], []
     for number, line in enumerate(content.split(b"\n"), 1):  # at line feeds only, as OpenSSH does
         try:
+            if len(line) > LONGEST_LINE:
+                raise ValueError("it is too long")
             text = line.decode().strip(" \t\r")
             if text and not text.startswith("#"):
                 keys.append(_allowed_key(number, text))

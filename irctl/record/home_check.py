@@ -24,6 +24,9 @@ def faults(home: Path) -> Iterator[str]:
 def _run_faults(home: Path, by_home: Known) -> Iterator[str]:
     there = _names(home / "runs", RUN_ID)
     for run in sorted({*by_home.started, *by_home.runs, *there}):
+        if not RUN_ID.fullmatch(run):
+            yield f"the journal names a run that is none: {visible(run)[:80]}"
+            continue
         manifests = by_home.runs.get(run, [])
         if (home / "open" / run).exists():
             continue  # under way, or found and sealed by the next command
@@ -39,6 +42,9 @@ def _incident_faults(home: Path, by_home: Known) -> Iterator[str]:
     there = _names(home / "incidents", INCIDENT_ID)
     for incident, heads in sorted(by_home.heads.items()):
         folder = home / "incidents" / incident
+        if not INCIDENT_ID.fullmatch(incident):
+            yield f"the journal names an incident that is none: {visible(incident)[:80]}"
+            continue
         if incident not in there:
             yield f"the record of incident {visible(incident)} is gone"
             continue

@@ -432,6 +432,7 @@ def missing_at_the_end(number: int) -> str:
 # allowed_signers.py
 
 
+LONGEST_LINE = 64 << 10  # bytes; the longest key has a quarter of that
 KEY_TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+")
 OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
 OPTIONS = {"namespaces", "valid-after", "valid-before", "cert-authority"}
@@ -464,6 +465,8 @@ def read_allowed_signers(content: bytes) -> tuple[list[AllowedKey], list[str]]:
     keys, faults = [], []
     for number, line in enumerate(content.split(b"\n"), 1):  # at line feeds only, as OpenSSH does
         try:
+            if len(line) > LONGEST_LINE:
+                raise ValueError("it is too long")
             text = line.decode().strip(" \t\r")
             if text and not text.startswith("#"):
                 keys.append(_allowed_key(number, text))
@@ -813,8 +816,8 @@ def main() -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         allowed, faults = _allowed(arguments.allowed_signers)
-    except OSError as error:
-        print(f"error: --allowed-signers: it cannot be read: {visible(error.strerror)}", file=sys.stderr)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        print(f"error: --allowed-signers: it cannot be read: {visible(error)}", file=sys.stderr)
         return INVALID
     try:
         report = check(arguments.folder, allowed)

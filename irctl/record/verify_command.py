@@ -25,8 +25,8 @@ def main() -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         allowed, faults = _allowed(arguments.allowed_signers)
-    except OSError as error:
-        print(f"error: --allowed-signers: it cannot be read: {visible(error.strerror)}", file=sys.stderr)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        print(f"error: --allowed-signers: it cannot be read: {visible(error)}", file=sys.stderr)
         return INVALID
     try:
         report = check(arguments.folder, allowed)

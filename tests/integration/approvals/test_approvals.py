@@ -473,6 +473,8 @@ INVENTED: dict[str, Any] = {
     "no signature": lambda one: one["approvals"][1].pop("signature"),
     "no request": lambda one: one.pop("request"),
     "a later end": lambda one: one["request"].update(expires="2199-01-01T00:00:00.000000Z"),
+    "fewer roles": lambda one: (one.update(needed=["security"]), one["approvals"].pop(0)),
+    "no role at all": lambda one: one.update(needed=[], approvals=[]),
     "nothing but names": lambda one: one.update(approvals=[{"role": "security", "principal": "cyd@example.com"}]),
 }
 
