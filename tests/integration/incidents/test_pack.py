@@ -324,7 +324,20 @@ def test_a_signer_whom_nobody_allowed_is_found_out(case: Case, tmp_path: Path) -
     assert case.verify().code == 0
     done = case.verify("", "--allowed-signers", str(case.allowed))
     assert done.code == 8
-    assert done.json["differences"] == [{"kind": "changed", "name": "manifest.json.sig"}]
+    [difference] = done.json["differences"]
+    assert difference["kind"] == "unknown"
+    assert difference["name"].startswith("manifest.json.sig (nobody is named with the key SHA256:")
+
+
+def test_a_pack_whose_signature_was_stripped_and_that_was_sealed_anew_is_a_difference_where_signers_are_given(
+    case: Case, tmp_path: Path
+) -> None:
+    case.pack("--unsigned")
+    shutil.copytree(case.folder, tmp_path / "stripped")
+    words = ("evidence", "verify", str(tmp_path / "stripped"), "--home", str(tmp_path / "elsewhere"))
+    assert case.irctl(*words).code == 0
+    done = case.irctl(*words, "--allowed-signers", str(case.allowed))
+    assert (done.code, "unsigned" in done.out) == (8, True), done
 
 
 def test_a_file_of_signers_that_others_can_write_proves_nothing(case: Case, tmp_path: Path) -> None:
@@ -333,7 +346,7 @@ def test_a_file_of_signers_that_others_can_write_proves_nothing(case: Case, tmp_
     (tmp_path / "allowed").chmod(0o666)
     done = case.irctl("evidence", "verify", case.incident, "--allowed-signers", str(tmp_path / "allowed"))
     assert done.code == 2
-    assert "others can write to it" in done.err
+    assert "others can write to the file" in done.err
 
 
 def test_a_run_that_is_not_as_it_was_sealed_is_left_out_and_told(case: Case) -> None:
