@@ -10,6 +10,7 @@ import time
 from types import FrameType
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+MOST_GRACE = 120.0  # seconds
 PARENT_IS_GONE = signal.SIGUSR1  # not SIGTERM, which Ansible takes for itself
 
 
@@ -49,9 +50,10 @@ def prepare() -> None:
 
 
 def kill_children() -> None:
-    """Kill every process below this one, and look again until there is none: a fork may come between. None is waited for.
+    """Kill every process below this one, and look again until there is none: a fork may come between.
 
-    All are stopped before one is killed: a shell whose command is killed first would go on with its next command.
+    All are stopped before one is killed: a shell whose command is killed first would go on with its next command. Programs that are
+    marked with a grace in their environment are asked to end and waited for that long, with what they start to put things back.
     """
     import psutil
 
@@ -67,15 +69,42 @@ def kill_children() -> None:
     def at_work() -> list[psutil.Process]:
         return [one for one in psutil.Process().children(recursive=True) if one.pid not in beyond and _works(one)]
 
-    stopped: set[int] = set()
+    seen: set[int] = set()
     beyond: set[int] = set()
+    until: dict[int, float] = {}  # when the grace of a process is over
     while children := at_work():
-        fresh = [child for child in children if child.pid not in stopped]
-        tell(fresh, signal.SIGSTOP)
-        stopped |= {child.pid for child in fresh}
+        fresh = [child for child in children if child.pid not in seen]
+        graces = {child.pid: grace for child in fresh if (grace := _grace(child))}
+        tell([child for child in fresh if child.pid not in graces], signal.SIGSTOP)
+        tell(
+            [child for child in fresh if child.pid in graces and _parent(child) not in graces.keys() | until.keys()], signal.SIGTERM
+        )
+        until |= {pid: time.monotonic() + grace for pid, grace in graces.items()}
+        seen |= {child.pid for child in fresh}
         if not fresh:
-            tell(children, signal.SIGKILL)
+            tell([child for child in children if until.get(child.pid, 0.0) < time.monotonic()], signal.SIGKILL)
             time.sleep(0.005)
+
+
+def _grace(process: object) -> float:
+    """For how many seconds a program may go on after it was asked to end; see module_utils/programs.py."""
+    import psutil
+
+    assert isinstance(process, psutil.Process)
+    try:
+        return min(float(process.environ().get("IRCTL_GRACE", "0")), MOST_GRACE)
+    except (psutil.Error, OSError, ValueError):
+        return 0.0
+
+
+def _parent(process: object) -> int:
+    import psutil
+
+    assert isinstance(process, psutil.Process)
+    try:
+        return int(process.ppid())
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def _works(process: object) -> bool:

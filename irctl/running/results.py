@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
@@ -61,6 +61,7 @@ class Account:
         self.unreachable: dict[str, str] = {}
         self.stopped: dict[str, Any] = {}
         self.changed: set[str] = set()
+        self.undecided: set[str] = set()  # whose effect could not be judged
 
     def see(self, event: Event) -> None:
         """Take in one event of ansible-runner."""
@@ -83,6 +84,8 @@ class Account:
         if status == "failed" and not data.get("ignore_errors"):
             self.failed.setdefault(host, said)
             self.phase[host] = "Guard" if result.get("refused") else self.phase[host]
+            if result.get("undecided") is True and phase == "Verify":
+                self.undecided.add(host)
         if status == "unreachable":
             self.unreachable.setdefault(host, _plain(said))
         if phase:
@@ -124,7 +127,8 @@ def _host(account: Account, name: str, end: End) -> Host:
         reason = f"{phase}: {account.unreachable[name]}" if lost else account.unreachable[name]
         return Host("indeterminate" if lost else "unreachable", changed, reason, phase=phase)
     if stopped or (name in account.failed and (end.interrupted or not report)):
-        return _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
+        host = _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
+        return replace(host, outcome="indeterminate") if name in account.undecided and host.phase == "Verify" else host
     if not report or not (end.interrupted or end.code in (0, 2, 4)):
         return Host("indeterminate", changed, _cut_short(end, phase), phase=phase)
     changed = bool(report["changed"])

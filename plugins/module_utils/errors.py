@@ -11,5 +11,9 @@ class Unreachable(Failure):
     """The service did not answer at all, so nothing was tried."""
 
 
+class Undecided(Failure):
+    """The work was done, and whether it has its effect cannot be judged; the text says because of what."""
+
+
 class EvidenceLost(Failure):
     """What the change would destroy cannot be kept, so the change must not be made."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided, Unreachable
 
 
 def start(arguments: dict[str, Any], run: Callable[[dict[str, Any], bool], dict[str, Any]]) -> None:
@@ -16,4 +16,4 @@ def start(arguments: dict[str, Any], run: Callable[[dict[str, Any], bool], dict[
     try:
         module.exit_json(**run(module.params, module.check_mode))
     except (Failure, ValueError) as error:
-        module.fail_json(msg=str(error), unanswered=isinstance(error, Unreachable))
+        module.fail_json(msg=str(error), unanswered=isinstance(error, Unreachable), undecided=isinstance(error, Undecided))

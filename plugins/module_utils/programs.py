@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import IO, AnyStr
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, Any, AnyStr
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
+# A Ctrl-C of the terminal is for this process, which asks the program to end once: two requests would disturb what it puts back.
+GROUP: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
+GRACE = 10.0  # seconds from the request to end until the kill
+MARK = "IRCTL_GRACE"  # in the environment of a program that is to be asked to end, and of its own children: its grace in seconds
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -20,9 +26,7 @@ def output(words: Sequence[str], given: str = "", seconds: float = 30, *, errors
     name = os.path.basename(words[0])
     surroundings = {**os.environ, "LC_ALL": "C", "PATH": f"{os.environ.get('PATH', '')}:{PATH}"}
     try:
-        done = subprocess.run(
-            words, input=given, capture_output=True, text=True, errors="replace", timeout=seconds, env=surroundings, check=False
-        )
+        done = run(words, given, seconds, surroundings)
     except FileNotFoundError:
         raise Failure(f"The host has no program {printable(name)}.") from None
     except subprocess.TimeoutExpired:
@@ -32,6 +36,40 @@ def output(words: Sequence[str], given: str = "", seconds: float = 30, *, errors
     if done.returncode:
         raise Failure(f"{printable(name)} says: {_why(done.stderr or done.stdout)}")
     return done.stdout + (done.stderr if errors else "")
+
+
+def run(
+    words: Sequence[str], given: str, seconds: float, surroundings: Mapping[str, str], grace: float = GRACE
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; what it prints stays as it is, carriage returns too.
+
+    Where it takes too long, or this process is told to stop, it is asked to end (SIGTERM) and killed only after `grace` seconds: it
+    may have something to put back. Raises OSError where it cannot be started, and TimeoutExpired.
+    """
+    marked = {**surroundings, MARK: str(grace)}
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(words, env=marked, **pipes, **GROUP) as process:
+        try:
+            printed, errors = process.communicate(given.encode(), seconds)
+        except BaseException:
+            end(process, grace)
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, _decoded(printed), _decoded(errors))
+
+
+def end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Ask a program, which leads a group of its own, to end; kill its group where it does not within so many seconds."""
+    process.terminate()
+    try:
+        process.communicate(timeout=grace)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _decoded(printed: bytes) -> str:
+    return printed.decode("utf-8", "replace")
 
 
 def _why(said: str) -> str:

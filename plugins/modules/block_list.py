@@ -99,6 +99,11 @@ options:
   nginx_include:
     description: The file of deny lines that nginx includes.
     type: path
+  vouched:
+    description: Places, as the result names them, such as C(/etc/nginx/nginx.conf:12), that a person has judged to be safe although
+      this module cannot judge them.
+    type: list
+    elements: str
   found:
     description: What V(state=listed) returned as RV(found). V(captured) needs it.
     type: dict
@@ -171,6 +176,7 @@ ARGUMENTS: dict[str, Any] = {
     "nginx_include": {"type": "path"},
     "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
     "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
+    "vouched": {"type": "list", "elements": "str"},
     "found": {"type": "dict"},
     "record": {"type": "dict"},
     "force": {"type": "bool", "default": False},

@@ -47,6 +47,11 @@ options:
     description: The CA certificates to one of which the chain of a new certificate has to lead.
     type: path
     default: /etc/ssl/certs/ca-certificates.crt
+  vouched:
+    description: Places, as the result names them, such as C(/etc/nginx/nginx.conf:12), that a person has judged to be safe although
+      this module cannot judge them.
+    type: list
+    elements: str
   found:
     description: What V(state=listed) returned as RV(found). V(captured) and V(changed) need it.
     type: dict
@@ -86,7 +91,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, drill, renewal, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal, Status
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
@@ -99,6 +104,7 @@ ARGUMENTS: dict[str, Any] = {
     "roots": {"type": "path", "default": "/etc/ssl/certs/ca-certificates.crt"},
     "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
     "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
+    "vouched": {"type": "list", "elements": "str"},
     "found": {"type": "dict"},
     "record": {"type": "dict"},
     "force": {"type": "bool", "default": False},
@@ -128,7 +134,12 @@ def _listed(work: Renewal, check_mode: bool) -> Result:
     waiting = due and work.waiting(status)
     return {
         "changed": False,
-        "found": {"version": status.version, "next": work.lineage().following(), "due": due, "reload": bool(status.stale())},
+        "found": {
+            "version": status.version,
+            "next": work.lineage().following(),
+            "due": due,
+            "reload": bool(status.stale()) or work.interrupted(),
+        },
         "summary": _summary(status),
         "refusals": work.refusals(status, due, waiting),
         "msg": " · ".join([_state(status), *_to_do(status, due, waiting)]) + (_left_out(work) if due else ""),
@@ -179,6 +190,7 @@ def _changed(work: Renewal, check_mode: bool) -> Result:
         left_out = _left_out(work) if listing["due"] else ""
         return {"changed": bool(listing["due"] or listing["reload"]), "msg": f"{action}{left_out}"}
     with work.exclusive():
+        work.recover()
         status = work.status()
         if (status.version, work.lineage().following()) != (listing["version"], listing["next"]):
             raise Failure("Somebody else has renewed it just now. This run changed nothing; look, and run it again.")
@@ -206,6 +218,8 @@ def _proved(work: Renewal, check_mode: bool) -> Result:
     reasons += [f"Another certificate than the stored one is served: {'; '.join(others)}."] if (others := status.stale()) else []
     if reasons:
         raise Failure(" ".join(reasons))
+    if doubts := work.doubts(status):
+        raise Undecided(f"Serial {status.leaf.serial} is served, and whether everywhere is not known. {' '.join(doubts)}")
     return {**result, "msg": f"serial {status.leaf.serial} is served"}
 
 

@@ -30,7 +30,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Unreachable
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Undecided, Unreachable
 from ansible_collections.irctl.runbooks.plugins.plugin_utils import snapshots
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
@@ -85,7 +85,7 @@ class ModuleAction(ActionBase):
         except Unreachable as error:
             raise AnsibleConnectionFailure(str(error)) from None
         except (Failure, ValueError) as error:
-            raise AnsibleActionFail(str(error)) from None
+            raise AnsibleActionFail(str(error), result={"undecided": isinstance(error, Undecided)}) from None
         return result
 
     def _shipped(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

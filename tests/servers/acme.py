@@ -91,6 +91,7 @@ class Authority:
     http: int  # where it asks for what proves that a name is somebody's
     within: Sequence[str] = ()  # put before its commands, to run it in another network
     nonces: int = 0  # percent of good nonces that it turns away
+    looks_for: int = 0  # seconds that it takes for a look at a challenge, at most
     ports: list[int] = field(default_factory=lambda: [free_port() for _ in range(4)])
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -140,7 +141,8 @@ class Authority:
         self.roots.write_text(root)
 
     def _start(self, *words: str) -> None:
-        ways = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_WFE_NONCEREJECT": str(self.nonces)}
+        pace = {"PEBBLE_VA_SLEEPTIME": str(self.looks_for)} if self.looks_for else {"PEBBLE_VA_NOSLEEP": "1"}
+        ways = {**pace, "PEBBLE_AUTHZREUSE": "0", "PEBBLE_WFE_NONCEREJECT": str(self.nonces)}
         surroundings = {"PATH": os.environ["PATH"], **ways}
         with open(self.folder / "log", "ab") as log:
             process = subprocess.Popen([*self.within, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=surroundings,
@@ -170,10 +172,11 @@ class Site:
     http: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     nonces: int = 0
+    looks_for: int = 0
     authority: Authority = field(init=False)
 
     def __post_init__(self) -> None:
-        self.authority = Authority(self.folder / "ca", self.http, nonces=self.nonces)
+        self.authority = Authority(self.folder / "ca", self.http, nonces=self.nonces, looks_for=self.looks_for)
 
     @property
     def config(self) -> Path:

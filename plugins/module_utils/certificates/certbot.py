@@ -22,6 +22,10 @@ OPTIONS = ["--non-interactive", "--no-random-sleep-on-renew", "--no-directory-ho
 NO_HOOKS = ["--pre-hook=", "--post-hook=", "--deploy-hook=", "--renew-hook="]  # an empty one goes before one of any file
 COMMON = ("/etc/letsencrypt/cli.ini", "~/.config/letsencrypt/cli.ini")  # certbot reads them whatever its --config-dir
 NEEDS = 1 << 20  # bytes free, for keys, certificates and logs
+CHECKPOINTS = ("temp_checkpoint", "in_progress", "IN_PROGRESS")  # below its work folder, while it changes a configuration
+GRACE = 60.0  # seconds to put back a configuration that was changed for a challenge
+HOOKS = ("pre_hook", "post_hook", "renew_hook", "deploy_hook")
+NONE = "None"  # as certbot writes what is not set
 OLD, NEW = 1, 2  # the versions in an order
 
 _SETTING = re.compile(r"\s*([a-z0-9_]+)\s*=\s*(.*?)\s*")
@@ -36,6 +40,7 @@ class Order:
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
         self._root = os.path.join(lineage.own_folder, "order")
+        self._work = os.path.join(lineage.own_folder, "certbot")  # its checkpoints: what it needs to undo what it did
         self._inside = Lineage(self._root, lineage.name)
 
     def files(self) -> list[str]:
@@ -61,16 +66,32 @@ class Order:
         except OSError as error:
             self.discard()
             raise Failure(f"{printable(self._root)} cannot be made: {error.strerror}. No certificate was asked for.") from None
-        where = [f"--config-dir={self._root}", f"--work-dir={self._root}/work", f"--logs-dir={self._root}/logs"]
-        words = [*command, "renew", f"--cert-name={self._lineage.name}", *OPTIONS, *NO_HOOKS, *where]
+        words = [*command, "renew", f"--cert-name={self._lineage.name}", *OPTIONS, *NO_HOOKS, *self._folders()]
         for remaining in reversed(range(TRIES)):
             reason = _run(words, bundle)
             if reason is None or not remaining or "badNonce" not in reason:
                 break
         if reason is not None:
+            self.recover(command, bundle)
             raise Failure(f"No new certificate: {printable(reason)}")
         if self.pair() is None:
             raise Failure("certbot ended well and left no whole certificate.")
+
+    def interrupted(self) -> bool:
+        """Whether certbot left a checkpoint: it was killed while a configuration was changed for a challenge."""
+        return any(os.path.exists(os.path.join(self._work, "backups", name)) for name in CHECKPOINTS)
+
+    def recover(self, command: Sequence[str], bundle: str | None) -> None:
+        """Let certbot put back what it changed before it was killed. Raises Failure where it does not, and keeps all."""
+        if not self.interrupted():
+            return
+        reason = _run([*command, "plugins", "--init", "--non-interactive", *self._folders()], bundle)
+        if self.interrupted():
+            why = printable(reason or "it says nothing")
+            raise Failure(f"certbot was killed during a challenge, and does not put back what it changed ({self._work}): {why}")
+
+    def _folders(self) -> list[str]:
+        return [f"--config-dir={self._root}", f"--work-dir={self._work}", f"--logs-dir={self._root}/logs"]
 
     def _prepare(self) -> None:
         """A configuration with this one lineage, whose only version is the one in use."""
@@ -99,7 +120,8 @@ class Order:
 def hooks(lineage: Lineage) -> tuple[list[str], list[str]]:
     """What stands in the way of a renewal without certbot's hooks, and which hooks will be left out; each a sentence."""
     settings = {seen[1]: seen[2] for line in _lines(lineage) if (seen := _SETTING.fullmatch(line.rstrip("\n")))}
-    every = [("", name, settings[name]) for name in ("pre_hook", "post_hook", "renew_hook", "deploy_hook") if settings.get(name)]
+    own = {name: settings.get(name, NONE).strip("'\"") for name in HOOKS}
+    every = [("", name, command) for name, command in own.items() if command not in ("", NONE)]
     every += _common_hooks()
     obstacles, left_out = [], []
     for file, name, command in every:
@@ -162,17 +184,14 @@ def _run(words: Sequence[str], bundle: str | None) -> str | None:
     kept = {"PATH": f"{os.environ.get('PATH', '')}:{programs.PATH}", "LC_ALL": "C.UTF-8", "HOME": _home()}
     surroundings = {**kept, **({"REQUESTS_CA_BUNDLE": bundle} if bundle else {})}
     try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            timeout=SECONDS, env=surroundings, check=False,
-        )  # fmt: skip
+        done = programs.run(words, "", SECONDS, surroundings, GRACE)
     except FileNotFoundError:
         return f"the host has no program {words[0]}."
     except subprocess.TimeoutExpired:
         return f"certbot did not end in {SECONDS} s."
     except OSError as error:
         return f"certbot cannot be started: {error.strerror}."
-    return reason(done.stdout) if done.returncode else None
+    return reason(f"{done.stdout}\n{done.stderr}") if done.returncode else None
 
 
 def reason(printed: str) -> str:

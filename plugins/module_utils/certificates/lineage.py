@@ -28,15 +28,24 @@ class Lineage:
     def __init__(self, config: str, name: str) -> None:
         self.config, self.name = config, name
         self.live = os.path.join(config, "live", name)
-        self.archive = os.path.join(config, "archive", name)
         self.settings = os.path.join(config, "renewal", f"{name}.conf")
+        self.archive = self._archive()
         self.own_folder = os.path.join(config, "irctl", name)  # what irctl keeps of it; certbot looks at none of this
+
+    def _archive(self) -> str:
+        """Where the versions lie: as certbot's settings say, or by the name."""
+        with suppress(OSError), open(self.settings, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if match := re.fullmatch(r"\s*archive_dir\s*=\s*(.*?)\s*", line.rstrip("\n")):
+                    return os.path.join(self.config, match[1].strip("'\""))
+        return os.path.join(self.config, "archive", self.name)
 
     def current(self) -> int:
         """The version in use. Raises Failure where there is none, or the links are of several."""
         numbers = {kind: self._number(kind) for kind in KINDS}
         if None in numbers.values():
-            raise Failure(f"{self.live} is none of certbot's: {', '.join(one for one in KINDS if not numbers[one])} leads nowhere.")
+            odd = ", ".join(one for one in KINDS if not numbers[one])
+            raise Failure(f"{self.live} is not as certbot makes it: {odd} leads to no version in {printable(self.archive)}.")
         if len(set(numbers.values())) > 1:
             listed = ", ".join(f"{kind} {number}" for kind, number in numbers.items())
             raise Failure(f"The links below {self.live} are of several versions: {listed}.")
@@ -120,7 +129,7 @@ class Lineage:
             shutil.copytree(self.live, fresh, symlinks=True)
             for kind in KINDS:
                 os.unlink(os.path.join(fresh, f"{kind}.pem"))
-                os.symlink(f"../../archive/{self.name}/{kind}{number}.pem", os.path.join(fresh, f"{kind}.pem"))
+                os.symlink(self._target(kind, number), os.path.join(fresh, f"{kind}.pem"))
             owner = os.stat(self.live)
             os.chown(fresh, owner.st_uid, owner.st_gid)
             _sync(fresh)
@@ -128,6 +137,11 @@ class Lineage:
         except (OSError, Failure) as error:
             shutil.rmtree(fresh, ignore_errors=True)
             raise Failure(f"{self.live} cannot be changed at once: {getattr(error, 'strerror', error)} It is as it was.") from None
+
+    def _target(self, kind: str, number: int) -> str:
+        """What a link in live/ holds: a relative path, as certbot writes it."""
+        archive = os.path.join(os.path.realpath(os.path.dirname(self.archive)), os.path.basename(self.archive))
+        return os.path.join(os.path.relpath(archive, os.path.realpath(self.live)), f"{kind}{number}.pem")
 
     def use_before(self) -> None:
         """Let the links lead to where they led before the last `use`; that takes no room on the disk."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -18,7 +17,6 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 LARGEST = 1 << 20  # bytes
-ABOUT = ["-serial", "-dates", "-subject", "-issuer", "-nameopt", "RFC2253", "-ext", "subjectAltName"]
 
 SELF_SIGNED = """
 [req]
@@ -64,8 +62,7 @@ def chain(path: str) -> tuple[Certificate, ...]:
 def certificate(pem: str) -> Certificate:
     """One certificate. Raises Failure."""
     try:
-        sha256 = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
-        return x509.parse(programs.output(["openssl", "x509", "-noout", *ABOUT], pem), sha256)
+        return x509.parse(ssl.PEM_cert_to_DER_cert(pem))
     except ValueError as error:
         raise Failure(f"A certificate cannot be read: {printable(error)}.") from None
 

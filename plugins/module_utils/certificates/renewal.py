@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import findings
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, openssl, tls_servers, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import lineage as lineages
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import Lineage
@@ -56,11 +57,24 @@ class Renewal:
     def status(self) -> Status:
         lineage = self.lineage()
         version = lineage.current()
-        site = self.nginx.site(lineage.live)
-        return Status(version, lineage.pair(version), site, tls_servers.served(site.listeners), time.time())
+        pair = lineage.pair(version)
+        site = self.nginx.site(lineage, pair.leaf)
+        return Status(version, pair, site, tls_servers.served(site.listeners), time.time())
+
+    def doubts(self, status: Status) -> list[str]:
+        """What cannot be judged of who serves the certificate, and nobody has vouched for; sentences."""
+        return findings.sentences(findings.unsettled(status.site.doubts, self.params.get("vouched") or []), "certificates_vouched")
 
     def due(self, status: Status) -> bool:
         return bool(x509.days_left(status.leaf, status.now) < self.params["days"] or x509.defects(status.pair))
+
+    def interrupted(self) -> bool:
+        """Whether certbot was killed while nginx's configuration was changed for a challenge."""
+        return certbot.Order(self.lineage()).interrupted()
+
+    def recover(self) -> None:
+        """Let certbot put back what it changed before it was killed."""
+        certbot.Order(self.lineage()).recover(self.params["certbot"], self.params["ca_bundle"])
 
     def waiting(self, status: Status) -> bool:
         """Whether a good pair was issued already that was not taken into use, so that none has to be asked for."""
@@ -74,9 +88,11 @@ class Renewal:
 
     def refusals(self, status: Status, due: bool, waiting: bool) -> list[str]:
         """Why this must not be done, each a sentence."""
-        reasons = [f"{why} Which of them is served cannot be told." for why in status.site.doubts]
+        reasons = list(status.site.obstacles)
         if not status.site.listeners:
-            reasons.append(f"nginx serves nothing from {self.lineage().live}, so a renewal would have no effect.")
+            reasons += self.doubts(status) or [
+                f"nginx serves nothing from {self.lineage().live}, so a renewal would have no effect."
+            ]
         reasons += [f"{one} gives no handshake: {what.why}." for one, what in status.served.items() if what.why]
         if missing := x509.uncovered(status.site.names, status.leaf.names):
             names = x509.name_list(missing)
@@ -99,6 +115,7 @@ class Renewal:
         """Issue a pair, or take the one that waits, look at it, and swap it in as version `number`. Raises Failure."""
         lineage = self.lineage()
         order = certbot.Order(lineage)
+        order.recover(self.params["certbot"], self.params["ca_bundle"])
         if not self.waiting(status):
             order.place(self.params["certbot"], self.params["ca_bundle"])
         pair = order.pair()

@@ -8,21 +8,25 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import programs
-from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import x509 as certificates
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import x509
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import Lineage
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Certificate
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import configuration, workers
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.configuration import Directive
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import program
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.configuration import own
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.listening import DEFAULT, sockets
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.syntax import Directive
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 SECONDS = 5.0  # for one handshake
 PATIENCE = 15.0  # for a new certificate to be served after a reload
-ANY = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-
-_SOCKET = re.compile(r"(?:(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):)?([0-9]{1,5})", re.ASCII)
+ANY = {"*": "127.0.0.1", "[::]": "[::1]"}
+LINKS = 40  # as many as the kernel follows
 
 
 class Listener(NamedTuple):
@@ -44,12 +48,22 @@ class Served(NamedTuple):
     why: str
 
 
-class Site(NamedTuple):
-    """The servers of one certificate."""
+class Candidate(NamedTuple):
+    """A server that chooses its certificate by a variable, so that only a handshake tells which it is."""
 
     listeners: tuple[Listener, ...]
     names: frozenset[str]
-    doubts: tuple[str, ...]
+    certificate: Directive
+
+
+class Site(NamedTuple):
+    """The servers of one certificate, those that may be, what cannot be judged, and what stands in the way, as sentences."""
+
+    listeners: tuple[Listener, ...]
+    names: frozenset[str]
+    doubts: tuple[Doubt, ...]
+    candidates: tuple[Candidate, ...] = ()
+    obstacles: tuple[str, ...] = ()
 
 
 class Nginx:
@@ -60,17 +74,15 @@ class Nginx:
             raise ValueError("certificates_nginx_test: the command has to contain -t, as in nginx -t")
         self._test, self._reload = test, reload
 
-    def site(self, folder: str) -> Site:
-        """The servers whose certificate lies in this folder. Raises Failure where nginx would not start."""
-        printed = programs.output(["-T" if word == "-t" else word for word in self._test])
-        first = re.search(r"^# configuration file (.+):$", printed, re.MULTILINE)
-        return site(configuration.parse(printed, ""), folder, os.path.dirname(first[1]) if first else "/")
+    def site(self, lineage: Lineage, leaf: Certificate) -> Site:
+        """The servers whose certificate lies in this folder, or who show it where a variable names theirs. Raises Failure."""
+        settings = program.settings(self._test)
+        known = site(settings.directives, lineage.live, lineage.archive, settings.folder, leaf.names)
+        return with_candidates(known, leaf.sha256)
 
     def serve(self, listeners: Sequence[Listener], sha256: str) -> None:
         """Take up what is stored, and see it served everywhere. Raises Failure where that does not come about."""
-        printed = programs.output(["-T" if word == "-t" else word for word in self._test])
-        pids = [one.words[1] for one in configuration.named(configuration.parse(printed, ""), "pid") if len(one.words) > 1]
-        workers.of(pids[0] if pids else "", self._test).renew(self._reload)
+        program.running(program.settings(self._test)).renew(self._reload)
         until = time.monotonic() + PATIENCE
         while others := unlike(served(listeners), sha256):
             if time.monotonic() > until:
@@ -79,7 +91,7 @@ class Nginx:
 
 
 def served(listeners: Sequence[Listener]) -> dict[Listener, Served]:
-    return {one: ask(one) for one in listeners}
+    return {one: handshake(one) for one in listeners}
 
 
 def unlike(shown: Mapping[Listener, Served], sha256: str) -> list[str]:
@@ -87,19 +99,48 @@ def unlike(shown: Mapping[Listener, Served], sha256: str) -> list[str]:
     return [f"{one}{f', {what.why}' if what.why else ''}" for one, what in shown.items() if what.sha256 != sha256]
 
 
-def ask(one: Listener) -> Served:
+def with_candidates(known: Site, sha256: str) -> Site:
+    """Add the servers that show this certificate by a variable; doubt those of which no handshake tells what they show."""
+    result = known._replace(candidates=())
+    for candidate in known.candidates:
+        shown = served(candidate.listeners)
+        ours = tuple(one for one, what in shown.items() if what.sha256 == sha256)
+        result = result._replace(listeners=tuple(dict.fromkeys((*result.listeners, *ours))))
+        if not shown or any(what.why for what in shown.values()):
+            why = "; ".join(f"{one} gives no handshake ({what.why})" for one, what in shown.items() if what.why)
+            doubt = Doubt(str(candidate.certificate), candidate.certificate.place, why or "no name is known by which to ask for it")
+            result = result._replace(doubts=(*result.doubts, doubt))
+    return result
+
+
+def handshake(one: Listener) -> Served:
     """Shake hands with one server. Nothing is verified, so that an expired or foreign certificate is seen too."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with _connected(one.address) as plain:
             if one.proxied:
                 plain.sendall(b"PROXY UNKNOWN\r\n")
-            with context.wrap_socket(plain, server_hostname=one.name or None) as session:
+            with _context().wrap_socket(plain, server_hostname=one.name or None) as session:
                 leaf = session.getpeercert(binary_form=True) or b""
     except (OSError, ValueError) as error:
-        return Served("", "", printable(f"no handshake: {getattr(error, 'strerror', None) or error}", 100))
+        return Served("", "", printable(f"no handshake: {_reason(error)}", 100))
     return Served(hashlib.sha256(leaf).hexdigest(), ssl.DER_cert_to_PEM_cert(leaf), "")
+
+
+def _context() -> ssl.SSLContext:
+    """For a look only, so whatever a server speaks is good enough: TLS 1.0 and weak ciphers too, and no name is checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
+    return context
+
+
+def _reason(error: Exception) -> str:
+    """Why there was no handshake; of TLS its own word, such as WRONG_VERSION_NUMBER."""
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _connected(address: str) -> socket.socket:
@@ -115,57 +156,116 @@ def _connected(address: str) -> socket.socket:
 class _Server(NamedTuple):
     sockets: Mapping[str, Directive]
     names: list[str]
-    certificates: list[str]
+    certificates: list[Directive]
+    ssl: bool  # by the old directive `ssl on`
 
 
-def site(directives: tuple[Directive, ...], folder: str, base: str) -> Site:
-    """Which servers of a configuration have their certificate in this folder; relative paths begin at `base`."""
+def site(directives: tuple[Directive, ...], folder: str, archive: str, base: str, wanted: Collection[str] = ()) -> Site:
+    """Which servers have their certificate in this folder of links into `archive`; relative paths begin at `base`.
+
+    `wanted` are the names that the certificate is for: by them servers are asked that choose theirs by a variable.
+    """
     servers = list(_servers(directives))
-    tls = {address for one in servers for address, listen in one.sockets.items() if "ssl" in listen.words}
+    tls = {address for one in servers for address, listen in one.sockets.items() if one.ssl or "ssl" in listen.words}
     proxied = {address for one in servers for address, listen in one.sockets.items() if "proxy_protocol" in listen.words}
-    ours = [one for one in servers if any(_within(path, folder, base) for path in one.certificates)]
-    found = [
+    ours = [one for one in servers if any(leads_into(path.words[1], folder, base) for path in one.certificates)]
+    listeners = [
         Listener(address, name, address in proxied)
         for one in ours
         for address in one.sockets
-        if address in tls and (name := _asked(one, servers, address)) is not None
+        if address in tls and (name := _name_for(one, servers, address)) is not None
     ]
-    both = [one for one in ours if len(one.certificates) > 1]
-    doubts = [f"The server {printable((one.names or ['_'])[0], 80)} has {len(one.certificates)} certificates." for one in both]
-    names = (name for one in ours for name in certificates.host_names(one.names))
-    return Site(tuple(dict.fromkeys(found)), frozenset(names), tuple(doubts))
+    names = frozenset(name for one in ours for name in x509.host_names(one.names))
+    candidates = [
+        Candidate(_asked(one, servers, tls, proxied, wanted), names, path)
+        for one in servers
+        if one not in ours
+        for path in one.certificates[:1]
+        if any(may_lead_into(path.words[1], folder, base) for path in one.certificates)
+    ]
+    doubts = tuple(_pinned([one for one in servers if one not in ours], archive, base))
+    return Site(tuple(dict.fromkeys(listeners)), names, doubts, tuple(candidates), tuple(_obstacles(ours)))
+
+
+def _obstacles(ours: Sequence[_Server]) -> Iterator[str]:
+    for one in ours:
+        if len(one.certificates) > 1:
+            name, number = printable((one.names or ["_"])[0], 80), len(one.certificates)
+            yield f"The server {name} has {number} certificates. Which of them is served cannot be told."
+
+
+def _pinned(servers: Sequence[_Server], archive: str, base: str) -> Iterator[Doubt]:
+    """Servers whose certificate lies in the archive itself."""
+    for one in servers:
+        for path in one.certificates:
+            if "$" not in path.words[1] and _real_folder(os.path.join(base, path.words[1])) == os.path.realpath(archive):
+                yield Doubt(str(path), path.place, "it leads to one version, past the links of certbot, so a new one is not served")
 
 
 def _servers(directives: tuple[Directive, ...]) -> Iterator[_Server]:
     for outer in (one for one in directives if one.name in ("http", "stream")):
-        shared = _values(outer, "ssl_certificate")
+        shared, switched = own(outer, "ssl_certificate"), _is_on(outer)
         for server in (one for one in outer.block or () if one.name == "server"):
-            listens = [one for one in server.block or () if one.name == "listen" and len(one.words) > 1]
             names = [word for one in server.block or () if one.name == "server_name" for word in one.words[1:]]
-            sockets = {_socket(one.words[1]): one for one in listens if "quic" not in one.words}
-            yield _Server(sockets, names, _values(server, "ssl_certificate") or shared)
+            listens = sockets(server)
+            if outer.name == "stream" and DEFAULT in listens and listens[DEFAULT] is server:
+                listens = {}
+            yield _Server(listens, names, own(server, "ssl_certificate") or shared, switched or _is_on(server))
 
 
-def _values(block: Directive, name: str) -> list[str]:
-    return [one.words[1] for one in block.block or () if one.name == name and len(one.words) > 1]
+def _is_on(block: Directive) -> bool:
+    return any(one.words[1] == "on" for one in own(block, "ssl"))
 
 
-def _socket(text: str) -> str:
-    """A listen address in one form: address:port, or unix:path."""
-    found = _SOCKET.fullmatch(text)
-    if text.startswith("unix:") or not found:
-        return text if text.startswith("unix:") else f"{text}:80"
-    return f"{found[1] or '*'}:{found[2]}"
+def leads_into(path: str, folder: str, base: str) -> bool:
+    """Whether this path, or a link on its way, lies in the folder; of a text with a variable that is not known."""
+    if "$" in path or path.startswith(("data:", "engine:", "store:")):
+        return False
+    current = os.path.join(base, path)
+    for _link in range(LINKS):
+        if _real_folder(current) == os.path.realpath(folder):
+            return True
+        if not os.path.islink(current):
+            return False
+        current = os.path.join(os.path.dirname(current), os.readlink(current))
+    return False
 
 
-def _within(path: str, folder: str, base: str) -> bool:
-    return os.path.realpath(os.path.dirname(os.path.join(base, path))) == os.path.realpath(folder)
+def may_lead_into(text: str, folder: str, base: str) -> bool:
+    """Whether a text with variables may stand for a path in the folder."""
+    if "$" not in text or text.startswith("data:"):
+        return "$" in text
+    parts = re.split(r"\$\{\w+\}|\$\w+", text)
+    whole = text if text.startswith(("/", "$")) else os.path.join(base, text)
+    parts = re.split(r"\$\{\w+\}|\$\w+", whole)
+    pattern = ".*".join(map(re.escape, parts))
+    folders = {folder, os.path.realpath(folder)}
+    return any(re.fullmatch(pattern, os.path.join(one, f"{kind}.pem")) for one in folders for kind in ("fullchain", "cert")) or (
+        parts[0] == "" and parts[-1] == ""
+    )
 
 
-def _asked(server: _Server, servers: Sequence[_Server], address: str) -> str | None:
+def _real_folder(path: str) -> str:
+    return os.path.realpath(os.path.dirname(path))
+
+
+def _asked(
+    server: _Server, servers: Sequence[_Server], tls: Collection[str], proxied: Collection[str], wanted: Collection[str]
+) -> tuple[Listener, ...]:
+    """How to ask a server that chooses by a variable: by each name of the certificate that leads to it, else by its own."""
+    own_names = x509.host_names(server.names)
+    names = [name.replace("*", "irctl", 1) for name in sorted(wanted) if not own_names or not x509.uncovered([name], own_names)]
+    listeners = []
+    for address in (one for one in server.sockets if one in tls):
+        default = _name_for(server, servers, address)
+        listeners += [Listener(address, name, address in proxied) for name in names or ([default] if default is not None else [])]
+    return tuple(dict.fromkeys(listeners))
+
+
+def _name_for(server: _Server, servers: Sequence[_Server], address: str) -> str | None:
     """The name that leads to this server; '' where it answers whoever gives none, and None where no name is known."""
-    if names := certificates.host_names(server.names):
+    if names := x509.host_names(server.names):
         return names[0].replace("*", "irctl", 1)
-    there = [one for one in servers if address in one.sockets]
-    chosen = [one for one in there if "default_server" in one.sockets[address].words]
-    return "" if (chosen or there)[0] is server else None
+    sharing = [one for one in servers if address in one.sockets]
+    chosen = [one for one in sharing if {"default_server", "default"} & set(one.sockets[address].words)]
+    return "" if (chosen or sharing)[0] is server else None

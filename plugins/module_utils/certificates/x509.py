@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import der
 from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import lineage as lineage_name
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
@@ -20,15 +22,15 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
 
 
 class Certificate(NamedTuple):
-    """One certificate, its times in seconds since 1970."""
+    """One certificate, its times in seconds since 1970. `subject` and `issuer` are made to be compared."""
 
     serial: str
     sha256: str
     names: frozenset[str]
     begins: float
     ends: float
-    subject: str
-    issuer: str
+    subject: bytes
+    issuer: bytes
 
 
 class Pair(NamedTuple):
@@ -52,20 +54,13 @@ def check_name(text: str | None) -> str:
         raise ValueError(f"{printable(text, 80)!r} is no name of a certbot certificate") from None
 
 
-def parse(printed: str, sha256: str) -> Certificate:
-    """What `openssl x509` prints of one certificate. Raises ValueError where it is not that."""
-    lines = dict(re.findall(r"^(serial|notBefore|notAfter|subject|issuer)=\s*(.*?)\s*$", printed, re.MULTILINE))
-    if len(lines) < 5:
-        raise ValueError("openssl does not say what the certificate is")
-    names = {name.lower() for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", printed)}
-    begins, ends = _moment(lines["notBefore"]), _moment(lines["notAfter"])
-    return Certificate(lines["serial"].lower(), sha256, frozenset(names), begins, ends, lines["subject"], lines["issuer"])
-
-
-def _moment(text: str) -> float:
-    import ssl
-
-    return float(ssl.cert_time_to_seconds(text))
+def parse(data: bytes) -> Certificate:
+    """A certificate of its DER. Raises ValueError where it is none."""
+    fields = der.certificate(data)
+    digits = f"{abs(fields.serial):x}"
+    serial = f"{'-' if fields.serial < 0 else ''}{'0' * (len(digits) % 2)}{digits}"
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Certificate(serial, sha256, fields.names, fields.begins, fields.ends, fields.subject, fields.issuer)
 
 
 def days_left(one: Certificate, now: float) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import networks
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network, shown
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted
 
@@ -45,6 +46,12 @@ class Backend(Protocol):
 
     def shortcomings(self) -> list[str]:
         """Why the list blocks nothing, or not everything that it holds, as the place is now; each a sentence."""
+
+    def is_stale(self) -> bool:
+        """Whether the list has to be written again, though not changed, because it may not be in effect as it is."""
+
+    def doubts(self) -> list[Doubt]:
+        """What stands in the way of judging whether the list blocks all that it holds."""
 
     def prepare(self, check_mode: bool) -> None:
         """Make what lets the list take effect: the rule, the table, the include. Leaves alone what is there.

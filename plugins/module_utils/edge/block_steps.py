@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import networks
+from ansible_collections.irctl.runbooks.plugins.module_utils import findings, networks
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge import block_list
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import (
     Blocked,
@@ -13,9 +13,11 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list imp
     addresses_counted,
     list_summary,
 )
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
 
 Result = dict[str, Any]
+SETTING = "edge_vouched"
 
 
 def _listed(request: Request) -> Result:
@@ -37,7 +39,13 @@ def _listed(request: Request) -> Result:
 def _warnings(request: Request, blocked: Blocked) -> list[str]:
     """What keeps the list from its effect as the place is now, and what a person should know."""
     reasons = request.backend.shortcomings()
-    return [*(["what is missing will be made"] if reasons and request.params["create_rule"] else reasons), *blocked.notes]
+    reasons = ["what is missing will be made"] if reasons and request.params["create_rule"] else reasons
+    return [*reasons, *findings.sentences(_doubts(request), SETTING), *blocked.notes]
+
+
+def _doubts(request: Request) -> list[Doubt]:
+    """What cannot be judged and nobody has vouched for."""
+    return findings.unsettled(request.backend.doubts(), request.params["vouched"] or [])
 
 
 def _captured(request: Request) -> Result:
@@ -63,14 +71,17 @@ def _changed(request: Request) -> Result:
     makes = request.params["create_rule"] and bool(request.backend.shortcomings())
     if makes:
         request.backend.prepare(request.check_mode)
-    if add and not request.check_mode:
+    again = not add and request.backend.is_stale()
+    if (add or again) and not request.check_mode:
         request.backend.write(add, frozenset(), request.params["seconds"])
-    return {"changed": bool(add or makes), "msg": _done(len(add), makes, "would be " if request.check_mode else "")}
+    would = "would be " if request.check_mode else ""
+    return {"changed": bool(add or makes or again), "msg": _done(len(add), makes, again, would)}
 
 
-def _done(number: int, makes: bool, would: str) -> str:
+def _done(number: int, makes: bool, again: bool, would: str) -> str:
     parts = [f"{addresses_counted(number)} {would}blocked" if number else "blocked already"]
-    return ", ".join([*parts, *([f"what blocks them {would}made"] if makes else [])])
+    parts += [f"what blocks them {would}made"] if makes else []
+    return ", ".join([*parts, *([f"the list {would}loaded again"] if again else [])])
 
 
 def _proved(request: Request) -> Result:
@@ -84,22 +95,27 @@ def _proved(request: Request) -> Result:
     result = {"changed": False, "summary": list_summary(blocked), "in_short": ", ".join(notes)}
     if request.check_mode:
         without = [] if request.params["create_rule"] else shortcomings
-        return {**result, "in_short": ", ".join([*notes, *without]), "msg": "not done in a dry run"}
+        doubts = findings.sentences(_doubts(request), SETTING)
+        return {**result, "in_short": ", ".join([*notes, *without, *doubts]), "msg": "not done in a dry run"}
     if wanted.add:
         raise Failure(f"Not in the list: {networks.listed(wanted.add)}.")
+    verb = "is" if len(request.addresses) == 1 else "are"
     if shortcomings:
-        verb = "is" if len(request.addresses) == 1 else "are"
         raise Failure(f"{addresses_counted(len(request.addresses))} {verb} in the list. {' '.join(shortcomings)}")
+    if doubts := findings.sentences(_doubts(request), SETTING):
+        number = addresses_counted(len(request.addresses))
+        raise Undecided(f"{number} {verb} in the list, and whether nobody gets past it is not known. {' '.join(doubts)}")
     return {**result, "msg": f"{addresses_counted(len(request.addresses))} blocked"}
 
 
 def _let_through(request: Request) -> Result:
     present = request.addresses & request.backend.read().entries
-    if present and not request.check_mode:
+    again = request.backend.is_stale()
+    if (present or again) and not request.check_mode:
         request.backend.write(frozenset(), present, None)
     would = "would be " if request.check_mode else ""
-    effect = f"{would}let through" if present else "gets through already"
-    return {"changed": bool(present), "msg": f"{networks.listed(request.addresses)} {effect}"}
+    effect = f"{would}let through" if present or again else "gets through already"
+    return {"changed": bool(present or again), "msg": f"{networks.listed(request.addresses)} {effect}"}
 
 
 STEPS: dict[str, Callable[[Request], Result]] = {

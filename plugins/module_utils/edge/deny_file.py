@@ -6,30 +6,36 @@ The file is ours alone. What counts is what nginx serves by: a change is tested,
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import networks, programs
-from ansible_collections.irctl.runbooks.plugins.module_utils.edge import deny_lines, host_network, whole_file
+from ansible_collections.irctl.runbooks.plugins.module_utils.edge import deny_lines, host_network, loaded, whole_file
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Blocked, Protected
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.whole_file import Content
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt, Findings
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import configuration, modsecurity
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import workers as nginx_workers
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.configuration import Directive
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import (
+    access,
+    client_address,
+    configuration,
+    modsecurity,
+    program,
+)
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.modsecurity import Rule
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.program import Settings
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.workers import Workers
 
-TICK = 0.02  # seconds; as exactly as the kernel tells when a process started
 SHOWN = 3  # places where the list does not hold
 
 
 class Config(NamedTuple):
-    """What nginx would start with: its directives, and the rules of ModSecurity that they name."""
+    """What nginx would start with, and the rules of ModSecurity that it names."""
 
-    directives: tuple[Directive, ...]
-    rules: list[tuple[str, str]]
+    settings: Settings
+    rules: list[Rule]
 
 
 class Backend:
@@ -47,7 +53,7 @@ class Backend:
         self._given, self._path = path, os.path.realpath(path)
         self._test: list[str] = params["nginx_test"]
         self._reload: list[str] = params["nginx_reload"]
-        self._looked: Config | None = None
+        self._read: Config | None = None
 
     def read(self) -> Blocked:
         place = {"backend": "nginx", "name": self._path}
@@ -55,8 +61,7 @@ class Backend:
         entries, unsupported = frozenset[Network](), dict[int, str]()
         try:
             entries = self._entries()
-            if not self._served():
-                entries = self._unsure(entries, asked)
+            self._is_loaded()
         except Failure as error:
             if self._takes_out():
                 raise
@@ -70,29 +75,38 @@ class Backend:
         """Whether all that nginx complains of is that the file is not there yet."""
         return not os.path.exists(self._path) and any(f'"{path}" failed (2:' in str(error) for path in (self._given, self._path))
 
-    def _unsure(self, entries: frozenset[Network], asked: frozenset[Network]) -> frozenset[Network]:
-        """The file was written and not loaded, so what is asked for has to be done again, whichever it is."""
-        return entries | asked if self._takes_out() else entries - networks.overlaps(entries, dict.fromkeys(asked, "")).keys()
-
     def _takes_out(self) -> bool:
         return self._params["record"] is not None or self._params["state"] == "removed"
 
     def protected(self) -> Protected:
-        networks_protected = host_network.protected()
+        own = host_network.protected()
         try:
-            proxies = configuration.proxies(self._config().directives)
+            proxies = client_address.proxies(self._config().settings.directives)
         except Failure:
-            return networks_protected  # and `read` says why, so that nothing is written
-        return networks_protected | {
-            deny_lines.network(text, "set_real_ip_from"): "a proxy that nginx is told of" for text in proxies
+            return own  # and `read` says why, so that nothing is written
+        return own | {
+            one: "a proxy that nginx is told of" for text in proxies for one in host_network.named(text, "set_real_ip_from")
         }
 
     def shortcomings(self) -> list[str]:
         try:
-            reasons, served = self._gaps(self._config()), self._served()
+            gaps = list(self._judged().gaps)
+            gaps = gaps if len(gaps) <= SHOWN else [*gaps[:SHOWN], f"So in {len(gaps) - SHOWN} more places."]
+            return gaps or ([] if self._is_loaded() else ["nginx was not seen to load the list as it is."])
         except Failure as error:
             return [str(error)]
-        return reasons if reasons or served else ["nginx has not been reloaded since the list was written."]
+
+    def is_stale(self) -> bool:
+        try:
+            return not self._is_loaded()
+        except Failure:
+            return False  # and `read` says why
+
+    def doubts(self) -> list[Doubt]:
+        try:
+            return list(self._judged().doubts)
+        except Failure:
+            return []  # and `shortcomings` says why
 
     def prepare(self, check_mode: bool) -> None:
         """Only the file is made; where it is included is not decided here."""
@@ -100,10 +114,10 @@ class Backend:
             fresh = not check_mode and not os.path.exists(self._path)
             if fresh:
                 whole_file.replace(self._path, deny_lines.HEADER.encode())
-        self._looked = None
+        self._read = None
         try:
-            if reasons := self._gaps(self._config()):
-                raise Failure(" ".join(reasons))
+            if gaps := self._judged().gaps:
+                raise Failure(" ".join(gaps[:SHOWN]))
         except Failure as error:
             if fresh:
                 os.unlink(self._path)
@@ -112,81 +126,75 @@ class Backend:
 
     def write(self, add: frozenset[Network], remove: frozenset[Network], seconds: int | None) -> None:
         with programs.alone(os.path.dirname(self._path)):
-            self._looked = None
-            workers = self._workers()
+            self._read = None
+            workers, was_loaded = self._workers(), self._is_loaded()
             before = whole_file.read(self._path)
             wanted = (self._entries() | add) - remove
-            whole_file.replace(self._path, deny_lines.as_text(wanted, self._bare(self._config())).encode())
+            whole_file.replace(self._path, deny_lines.as_text(wanted, self._is_bare(self._config())).encode())
             try:
-                programs.output(self._test)
-                workers.renew(self._reload)
+                self._read = None
+                state = self._state(self._config())
             except BaseException:
-                self._put_back(before)
+                self._put_back(before, was_loaded)
+                raise
+            try:
+                workers.renew(self._reload)
+                loaded.note(self._path, state)
+            except BaseException:
+                self._put_back(before, False)
                 raise
 
-    def _put_back(self, before: Content | None) -> None:
-        """The file as it was, and nginx with it, should it have taken the new one late."""
+    def _put_back(self, before: Content | None, is_loaded: bool) -> None:
+        """The file as it was, and nginx with it, should it have taken the new one late; where it never did, the old is loaded."""
+        self._read = None
         if before is None:
             os.unlink(self._path)
         else:
             whole_file.replace(self._path, before.content, before.times)
         with suppress(Failure):
+            if is_loaded:
+                loaded.note(self._path, self._state(self._config()))
             programs.output(self._reload)
 
-    def _bare(self, config: Config) -> bool:
+    def _is_bare(self, config: Config) -> bool:
         """Whether a rule of ModSecurity reads the file. Raises Failure where nginx itself includes it too."""
-        read = any(modsecurity.uses(line, folder, self._path) for line, folder in config.rules)
-        if read and configuration.includes_list(config.directives):
+        read = any(modsecurity.uses(rule, self._path) for rule in config.rules)
+        if read and configuration.includes_list(config.settings.directives):
             raise Failure(f"{self._path} is included by nginx and read by ModSecurity; it can have the form of one only.")
         return read
 
-    def _gaps(self, config: Config) -> list[str]:
-        """Why the list does not hold, as the configuration is."""
-        reasons = self._holes(config)
-        if sign := configuration.behind_a_proxy(config.directives):
-            reasons.append(
-                f"{sign} shows that proxies are before nginx, and no set_real_ip_from names them, so it sees only theirs."
+    def _judged(self) -> Findings:
+        """Why the list does not hold, as the configuration is, and what of that cannot be judged."""
+        config = self._config()
+        directives = config.settings.directives
+        if self._is_bare(config):
+            return modsecurity.judge(directives, config.rules, self._path) + client_address.judge(directives)
+        if not configuration.includes_list(directives):
+            return Findings(
+                (f"The list blocks nothing: nginx does not include it. Put 'include {self._path};' into the http block.",)
             )
-        return reasons
-
-    def _holes(self, config: Config) -> list[str]:
-        """Who gets past the list."""
-        if self._bare(config):
-            switched = {one.words[1] for one in configuration.named(config.directives, "modsecurity") if len(one.words) > 1}
-            if switched != {"on"}:
-                return ["ModSecurity is not on everywhere: 'modsecurity on' belongs into http, and no 'modsecurity off' anywhere."]
-            return list(filter(None, [modsecurity.objection(config.rules, self._path)]))
-        if not configuration.includes_list(config.directives):
-            return [f"The list blocks nothing: nginx does not include it. Put 'include {self._path};' into the http block."]
         listed = self._entries() | networks.parse_all(self._params["addresses"])[0]
-        reasons = configuration.gaps(config.directives, listed)
-        return reasons if len(reasons) <= SHOWN else [*reasons[:SHOWN], f"So in {len(reasons) - SHOWN} more places."]
+        return access.judge(directives, listed) + client_address.judge(directives)
 
     def _entries(self) -> frozenset[Network]:
-        kept = whole_file.read(self._path)
-        return deny_lines.entries(kept.content.decode("utf-8", "replace"), self._path) if kept else frozenset()
+        content = whole_file.read(self._path)
+        return deny_lines.entries(content.content.decode("utf-8", "replace"), self._path) if content else frozenset()
 
-    def _served(self) -> bool:
-        """Whether nginx has loaded the file as it is. Raises Failure where nginx does not run."""
-        kept, workers = whole_file.read(self._path), self._workers()
-        return kept is None or workers.age() < time.time() - kept.times[1] / 1e9 + TICK
+    def _is_loaded(self) -> bool:
+        """Whether nginx was seen to load all as it is. Raises Failure where nginx does not run."""
+        self._workers()
+        config = self._config()
+        return not os.path.exists(self._path) or loaded.is_noted(self._path, self._state(config))
 
-    def _workers(self) -> nginx_workers.Workers:
-        pids = [one.words[1] for one in configuration.named(self._config().directives, "pid") if len(one.words) > 1]
-        return nginx_workers.of(pids[0] if pids else "", self._test)
+    def _state(self, config: Config) -> str:
+        return loaded.state(config.settings.printed, [*config.settings.paths, *(rule.file for rule in config.rules), self._path])
+
+    def _workers(self) -> Workers:
+        return program.running(self._config().settings)
 
     def _config(self) -> Config:
         """As last read. Raises Failure where nginx would not start with it."""
-        if self._looked is None:
-            self._looked = self._look()
-        return self._looked
-
-    def _look(self) -> Config:
-        printed = programs.output(["-T" if word == "-t" else word for word in self._test])
-        directives = configuration.parse(printed, self._given)
-        rules: list[tuple[str, str]] = []
-        for one in configuration.named(directives, "modsecurity_rules_file"):
-            rules += modsecurity.lines(one.words[1]) if os.path.isabs(one.words[1]) else []
-        for one in configuration.named(directives, "modsecurity_rules"):
-            rules += modsecurity.directives(" ".join(one.words[1:]), "/")
-        return Config(directives, rules)
+        if self._read is None:
+            settings = program.settings(self._test, self._given)
+            self._read = Config(settings, modsecurity.rules(settings.directives))
+        return self._read

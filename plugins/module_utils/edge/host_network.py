@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -86,6 +87,20 @@ def _ssh_client(pid: int) -> str:
         return ""  # another user's; the sockets tell
     words = variables.get(b"SSH_CONNECTION", b"").decode("ascii", "replace").split()
     return words[0] if words else ""
+
+
+def named(text: str, where: str) -> list[Network]:
+    """What an address, a network or a host name stands for; bits behind a network's length mean nothing. Raises Failure."""
+    try:
+        return [ipaddress.ip_network(text, strict=False)]
+    except ValueError:
+        pass
+    try:
+        return sorted({_single(str(info[4][0])) for info in socket.getaddrinfo(text, None)}, key=str)
+    except (OSError, UnicodeError):
+        raise Failure(
+            f"{where} names {printable(text, 80)}, which stands for no address now, so what to protect is unknown."
+        ) from None
 
 
 def _single(text: str) -> Network:

@@ -10,6 +10,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import networks
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Blocked, Protected, plan
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network, shown
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
@@ -52,6 +53,12 @@ class Backend:
         if acl["Associations"]:
             return []
         return [f"{printable(self._id, 40)} blocks nothing: no subnet is associated with it."]
+
+    def is_stale(self) -> bool:
+        return False
+
+    def doubts(self) -> list[Doubt]:
+        return []
 
     def prepare(self, check_mode: bool) -> None:
         raise Failure("Which subnets a network ACL is for is not decided here; associate it yourself.")

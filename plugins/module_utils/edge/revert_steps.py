@@ -40,12 +40,13 @@ def _changed(request: Request) -> Result:
     if reasons := block_list.objections(blocked, request.params["record"], request.params["force"]):
         raise Failure(f"{' '.join(reasons)} Nothing was changed.")
     remaining = block_list.remaining(request.addresses, blocked, request.params["record"])
-    if remaining and not request.check_mode:
+    again = request.backend.is_stale()
+    if (remaining or again) and not request.check_mode:
         request.backend.write(frozenset(), remaining, None)
     would = "would be " if request.check_mode else ""
     gone = len(request.addresses) - len(remaining)
     effects = [f"{addresses_counted(len(remaining))} {would}let through again"] if remaining else ["as it was found"]
-    return {"changed": bool(remaining), "msg": ", ".join([*effects, *([f"{gone} gone already"] if gone else [])])}
+    return {"changed": bool(remaining or again), "msg": ", ".join([*effects, *([f"{gone} gone already"] if gone else [])])}
 
 
 def _extended(request: Request) -> Result:

@@ -14,6 +14,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list imp
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.ip_set import IPSet
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.web_acl import allowed_before, objection, with_rule
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
@@ -82,6 +83,12 @@ class Backend:
         arns = {one.arn for version, one in self._sets.items() if version in self._asked}
         allowing = allowed_before(self._web_acl(), arns)
         return (f"allowed before it by the web ACL: {', '.join(allowing)}",) if allowing else ()
+
+    def is_stale(self) -> bool:
+        return False
+
+    def doubts(self) -> list[Doubt]:
+        return []
 
     def prepare(self, check_mode: bool) -> None:
         if not self._params["wafv2_web_acl"]:

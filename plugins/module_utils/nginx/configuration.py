@@ -1,108 +1,136 @@
-"""A configuration of nginx, as `nginx -T` prints it: what it includes where, and who gets past a list of deny lines. Pure."""
+"""A configuration of nginx as `nginx -T` prints it: its directives with all that they include, and where each stands. Pure."""
 
 from __future__ import annotations
 
 import fnmatch
-import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import networks
-from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import syntax
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.syntax import Directive, Unreadable
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-_FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
-_TOKEN = re.compile(r"""#[^\n]*|([;{}])|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|((?:\\.|\$\{|[^\s;{}\\])+)""", re.DOTALL)
+LIST = Directive(("the list",))  # stands where the file of the list is included
+MAIN = ""  # the name of no file
+
+_HEADER = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Directive:
-    """One directive, and those of its block. One that stands for the list itself has the name 'the list'."""
+class Configuration:
+    """All directives, the folder that relative names of files begin at, and the files that it consists of."""
 
-    words: tuple[str, ...]
-    block: tuple[Directive, ...] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.words[0]
+    directives: tuple[Directive, ...]
+    folder: str
+    paths: tuple[str, ...]
 
 
-class Access(NamedTuple):
-    """Where access is decided: what to call the place, and its allow and deny lines in order."""
-
-    place: str
-    lines: tuple[Directive, ...]
-    satisfy: str
-
-
-LIST = Directive(("the list",))
-
-
-def parse(printed: str, path: str) -> tuple[Directive, ...]:
-    """The directives of the main file with those that it includes; where it includes the file `path`, LIST stands."""
-    pieces = _FILE.split(printed)[1:]
-    files = dict(zip(pieces[::2], pieces[1::2], strict=True))
-    real = os.path.realpath(path)
-    parsed = {name: None if os.path.realpath(name) == real else _blocks(_tokens(text)) for name, text in files.items()}
-    first = next(iter(files), "")
-    return _expanded(parsed.get(first) or (), parsed, os.path.dirname(first), path)
+def parse(printed: str, path: str) -> Configuration:
+    """Read what `nginx -T` prints; where the file `path` is included, LIST stands. Raises Unreadable."""
+    files = split(printed)
+    while True:
+        expansion = _Expansion(files, path)
+        directives = expansion.of(MAIN)
+        strays = [name for name in files if name not in expansion.reached]
+        if not strays:
+            return Configuration(directives, expansion.folder, tuple(files))
+        files = _joined(files, strays[0])
 
 
-def _tokens(text: str) -> Iterator[tuple[str, bool]]:
-    """Each word, and whether it is one of ; { } in its own right."""
-    for found in _TOKEN.finditer(text):
-        if found[1]:
-            yield found[1], True
-        elif found.lastindex:
-            yield found[found.lastindex], False
+def split(printed: str) -> dict[str, str]:
+    """The text of each file, the main one first. Raises Unreadable where two have the same name."""
+    pieces = _HEADER.split(printed)[1:]
+    files: dict[str, str] = {}
+    for name, text in zip(pieces[::2], pieces[1::2], strict=True):
+        if name in files:
+            raise Unreadable(
+                f"A line of the configuration looks like the beginning of {printable(name, 200)}, which is there twice."
+            )
+        files[name] = text.removeprefix("\n")
+    return files
 
 
-def _blocks(tokens: Iterator[tuple[str, bool]]) -> tuple[Directive, ...]:
-    found, words = list[Directive](), list[str]()
-    for word, marks in tokens:
-        if not marks:
-            words.append(word)
-            continue
-        if word == "}":
-            break
-        block = _blocks(tokens) if word == "{" else None
-        if words:
-            found.append(Directive(tuple(words), block))
-        words = []
-    return tuple(found)
+def _joined(files: Mapping[str, str], stray: str) -> dict[str, str]:
+    """A file that nothing includes is none: its first line is a comment of the file before it."""
+    result: dict[str, str] = {}
+    previous = ""
+    for name, text in files.items():
+        if name == stray:
+            result[previous] += f"# configuration file {name}:\n{text}"
+        else:
+            result[name] = text
+            previous = name
+    return result
 
 
-def _expanded(
-    directives: Iterable[Directive], files: Mapping[str, tuple[Directive, ...] | None], folder: str, path: str
-) -> tuple[Directive, ...]:
-    found: list[Directive] = []
-    for one in directives:
-        if one.name != "include" or len(one.words) < 2:
-            found.append(one if one.block is None else Directive(one.words, _expanded(one.block, files, folder, path)))
-            continue
-        pattern = os.path.join(folder, one.words[1])
-        if includes(pattern, path):
-            found.append(LIST)
-        for name, inner in files.items():
-            if inner is not None and _fits(name, pattern):
-                found += _expanded(inner, {**files, name: ()}, folder, path)
-    return tuple(found)
+class _Expansion:
+    """Puts the directives of each included file in the place of its include, and notes which files were reached."""
+
+    def __init__(self, files: Mapping[str, str], path: str) -> None:
+        self._files, self._path = files, path
+        self._main = next(iter(files), "")
+        self.folder = os.path.dirname(self._main)
+        self._lists = {name for name in files if path and os.path.realpath(name) == os.path.realpath(path)}
+        self._parsed: dict[str, tuple[Directive, ...]] = {}
+        self.reached = {self._main, *self._lists} & files.keys()
+
+    def of(self, name: str, within: frozenset[str] = frozenset()) -> tuple[Directive, ...]:
+        name = name or self._main
+        if name not in self._files:
+            return ()
+        if name not in self._parsed:
+            self._parsed[name] = syntax.parse(self._files[name], name)
+        return self._expanded(self._parsed[name], within | {name})
+
+    def _expanded(self, directives: Iterable[Directive], within: frozenset[str]) -> tuple[Directive, ...]:
+        result: list[Directive] = []
+        for one in directives:
+            if one.name == "include" and len(one.words) > 1:
+                result += self._included(os.path.join(self.folder, one.words[1]), one, within)
+            else:
+                result.append(one if one.block is None else replace(one, block=self._expanded(one.block, within)))
+        return tuple(result)
+
+    def _included(self, pattern: str, include: Directive, within: frozenset[str]) -> Iterator[Directive]:
+        """Where one pattern takes in the list and other files, they come in the order of their names, as nginx has them."""
+        names = [name for name in self._files if fits(name, pattern) and name not in self._lists]
+        if self._path and includes(pattern, self._path):
+            yield from self._in_order(names, pattern, include, within)
+            return
+        for name in sorted(names):
+            yield from self._one(name, within)
+
+    def _in_order(self, names: list[str], pattern: str, include: Directive, within: frozenset[str]) -> Iterator[Directive]:
+        own = next((name for name in (self._path, os.path.realpath(self._path)) if fits(name, pattern)), self._path)
+        for name in sorted([*names, own]):
+            if name == own:
+                yield replace(LIST, file=include.file, line=include.line)
+            else:
+                yield from self._one(name, within)
+
+    def _one(self, name: str, within: frozenset[str]) -> Iterator[Directive]:
+        self.reached.add(name)
+        if name not in within:
+            yield from self.of(name, within)
 
 
 def includes(pattern: str, path: str) -> bool:
     """Whether an include of this pattern takes in the file, be it there already or not."""
     names = {path, os.path.realpath(path)}
-    return any(_fits(name, pattern) for name in names) or os.path.realpath(pattern) in names
+    return any(fits(name, pattern) for name in names) or os.path.realpath(pattern) in names
 
 
-def _fits(name: str, pattern: str) -> bool:
+def fits(name: str, pattern: str) -> bool:
     """As glob(3) has it, which nginx asks: a wildcard takes in no slash, and no dot at the beginning of a name."""
     pairs = list(zip(name.split("/"), pattern.split("/"), strict=False))
     hidden = any(part.startswith(".") and not piece.startswith(".") for part, piece in pairs)
     return name.count("/") == pattern.count("/") and not hidden and fnmatch.fnmatchcase(name, pattern)
+
+
+def is_list(directive: Directive) -> bool:
+    return directive.name == LIST.name
 
 
 def named(directives: Iterable[Directive], *names: str) -> Iterator[Directive]:
@@ -113,80 +141,18 @@ def named(directives: Iterable[Directive], *names: str) -> Iterator[Directive]:
         yield from named(one.block or (), *names)
 
 
+def every(directives: Iterable[Directive]) -> Iterator[Directive]:
+    """Every directive, at whatever depth."""
+    for one in directives:
+        yield one
+        yield from every(one.block or ())
+
+
+def own(block: Directive, *names: str) -> list[Directive]:
+    """The directives of these names right in a block, each with an argument at least."""
+    return [one for one in block.block or () if one.name in names and len(one.words) > 1]
+
+
 def includes_list(directives: Iterable[Directive]) -> bool:
-    return any(named([one for one in directives if one.name == "http"], LIST.name))
-
-
-def gaps(directives: Iterable[Directive], listed: Iterable[Network]) -> list[str]:
-    """Say where in the configuration somebody on the list gets through all the same."""
-    said, listed = [], list(listed)
-    for access in _accesses(directives):
-        if access.satisfy == "any":
-            said.append(f"{access.place} has 'satisfy any': whoever has a password gets past the list.")
-        if why := _passes(access.lines, listed):
-            said.append(f"{access.place} {why}")
-    return said
-
-
-def _accesses(directives: Iterable[Directive]) -> Iterator[Access]:
-    for http in (one for one in directives if one.name == "http"):
-        outer = _access("http", http, Access("", (), "all"))
-        for server in (one for one in http.block or () if one.name == "server"):
-            names = [word for one in server.block or () if one.name in ("server_name", "listen") for word in one.words[1:2]]
-            yield from _within(f"The server {printable(names[-1] if names else '_', 80)}", server, outer)
-
-
-def _within(place: str, block: Directive, outer: Access) -> Iterator[Access]:
-    """The access of a server or location, and of those within it that have lines of their own."""
-    here = _access(place, block, outer)
-    if block.name == "server" or here[1:] != outer[1:]:
-        yield here
-    for inner in (one for one in block.block or () if one.name in ("location", "limit_except")):
-        name = f"The {inner.name} {printable(' '.join(inner.words[1:]), 80)} of {place[0].lower()}{place[1:]}"
-        yield from _within(name, inner, here)
-
-
-def _access(place: str, block: Directive, outer: Access) -> Access:
-    """Lines of its own stand in for all those from outside."""
-    own = tuple(one for one in block.block or () if one.name in ("allow", "deny", LIST.name))
-    satisfy = [one.words[1] for one in block.block or () if one.name == "satisfy" and len(one.words) > 1]
-    return Access(place, own or outer.lines, satisfy[-1] if satisfy else outer.satisfy)
-
-
-def _passes(lines: Iterable[Directive], listed: list[Network]) -> str:
-    """Say why somebody on the list gets past these lines; '' where nobody does. The first line that fits decides."""
-    for line in lines:
-        if line is LIST or line.name == LIST.name or (line.words[1:] == ("all",) and line.name == "deny"):
-            return ""
-        if line.name == "allow" and len(line.words) > 1:
-            if line.words[1] == "all":
-                return "allows everybody before the list is looked at."
-            if hit := networks.overlaps(listed, dict.fromkeys(_networks(line.words[1]), "")):
-                return f"allows {printable(line.words[1], 50)} before the list is looked at: {networks.listed(hit)} gets through."
-    return "has no lines of the list: whoever is on it gets through there."
-
-
-def _networks(text: str) -> list[Network]:
-    try:
-        return [ipaddress.ip_network(text, strict=False)]
-    except ValueError:
-        return []  # unix:
-
-
-def proxies(directives: Iterable[Directive]) -> list[str]:
-    """Whom nginx believes about the client's address, as set_real_ip_from names them."""
-    return [one.words[1] for one in named(directives, "set_real_ip_from") if len(one.words) > 1 and one.words[1] != "unix:"]
-
-
-def behind_a_proxy(directives: tuple[Directive, ...]) -> str:
-    """Say what shows that nginx sees a proxy's address where it believes none about the client's; '' for nothing."""
-    if any(named(directives, "set_real_ip_from")):
-        return ""
-    if any(named(directives, "real_ip_header")):
-        return "real_ip_header"
-    if any("proxy_protocol" in one.words for one in named(directives, "listen")):
-        return "listen ... proxy_protocol"
-    keyed = (
-        "$http_x_forwarded_for" in word for one in named(directives, "map", "geo", "limit_req_zone", "if") for word in one.words
-    )
-    return "$http_x_forwarded_for" if any(keyed) else ""
+    """Whether the list is included within http or stream."""
+    return any(named([one for one in directives if one.name in ("http", "stream")], LIST.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from tests.integration.edge.aws import Aws
+from tests.integration.edge.namespaces import NO_NFT, Net
+from tests.integration.edge.nginx import Nginx
 from tests.servers import cloud, processes
 
 
@@ -43,3 +46,20 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[..., Any]
 
     monkeypatch.setattr(clients, "client", client)
     return watched.__setitem__
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    server = Nginx(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Net]:
+    if NO_NFT:
+        pytest.skip(NO_NFT)
+    made = Net(tmp_path, f"irctl{os.getpid()}-")
+    with made.stack:
+        made.make()
+        yield made

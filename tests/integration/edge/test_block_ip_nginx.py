@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,110 +13,10 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import workers
 from ansible_collections.irctl.runbooks.plugins.modules import block_list
 from irctl.errors import FAILED, REFUSED
-from irctl.lab.postgres import free_port
-from tests.conftest import Irctl, write_inventory
-
-GUILTY, INNOCENT = "127.0.0.2", "127.0.0.3"
-OFFICE = "192.0.2.0/24"
-MODSECURITY = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
-NGINX_CONFIG = """
-user root;
-worker_processes 2;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-{main}
-events {{}}
-http {{
-  access_log off;
-  include {folder}/conf.d/*.conf;
-  {http}
-  server {{ listen 127.0.0.1:{port}; root {folder}/www; {server} }}
-}}
-"""
-
-
-def missing() -> str:
-    """What this machine lacks for these tests; '' for nothing."""
-    programs = {"nginx": "nginx-light", "ip": "iproute2", "ss": "iproute2"}
-    where = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    lacking = sorted({package for name, package in programs.items() if not shutil.which(name, path=where)})
-    return f"apt-get install {' '.join(lacking)}, as tools/install-test-servers does" if lacking else ""
-
+from tests.integration.edge.nginx import GUILTY, INNOCENT, MODSECURITY, OFFICE, Nginx, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 NO_MODSECURITY = "" if MODSECURITY.exists() else "apt-get install libnginx-mod-http-modsecurity, as tools/install-test-servers does"
-
-
-@dataclass
-class Nginx:
-    """A real nginx on loopback, whose configuration takes in every file of conf.d."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def list(self) -> Path:
-        return self.folder / "conf.d" / "blocked.conf"
-
-    @property
-    def command(self) -> list[str]:
-        return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
-
-    def configure(self, main: str = "", http: str = "", server: str = "") -> None:
-        text = NGINX_CONFIG.format(folder=self.folder, port=self.port, main=main, http=http, server=server)
-        (self.folder / "nginx.conf").write_text(text)
-
-    def start(self, **parts: str) -> None:
-        (self.folder / "conf.d").mkdir()
-        for place in ("www", "www/status"):
-            (self.folder / place).mkdir()
-            (self.folder / place / "index.html").write_text("served")
-        self.configure(**parts)
-        self.process = subprocess.Popen(self.command)
-        for _ in range(500):
-            with suppress(OSError):
-                return socket.create_connection(("127.0.0.1", self.port)).close()
-            time.sleep(0.01)
-        raise AssertionError((self.folder / "error.log").read_text())
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
-
-    def reload(self) -> None:
-        subprocess.run([*self.command, "-s", "reload"], check=True)
-        time.sleep(0.3)
-
-    def answer(self, client: str, path: str = "/") -> int:
-        """The status that a client of this address gets."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5, source_address=(client, 0)) as one:
-            one.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-            return int(one.recv(100).split()[1])
-
-    def answers(self) -> tuple[int, int]:
-        return self.answer(GUILTY), self.answer(INNOCENT)
-
-    def host(self, **more: Any) -> dict[str, Any]:
-        reach = {"ansible_connection": "local", "irctl_drills": "allowed", "block_ip_backend": "nginx", "edge_protected": [OFFICE]}
-        reach |= {"edge_nginx_test": [*self.command, "-t"], "edge_nginx_reload": [*self.command, "-s", "reload"]}
-        return {**reach, "edge_nginx_include": str(self.list), "block_ip_allow_private": True, **more}
-
-    def irctl(self, **more: Any) -> Irctl:
-        return Irctl(self.folder / "home", write_inventory(self.folder, {"edge": self.host(**more)}))
-
-    def block(self, *addresses: str, **more: Any) -> Any:
-        words = [word for address in addresses for word in ("--address", address)]
-        return self.irctl(**more)("remediate", "block-ip", "--host", "edge", "--json", *words)
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Nginx]:
-    server = Nginx(tmp_path)
-    yield server
-    server.stop()
 
 
 SHIPPED = {"ansible_become": True, "ansible_python_interpreter": "/usr/bin/python3"}
@@ -179,6 +73,9 @@ def test_a_file_that_fails_the_test_only_once_it_is_in_place_is_put_back(nginx: 
     assert "test says: [emerg] no" in done.host("edge")["reason"]
     assert nginx.list.read_text() == "deny 91.0.0.1;\n"
     assert [path.name for path in nginx.list.parent.iterdir()] == ["blocked.conf"]
+    again = nginx.block("91.0.0.1")
+    reason = "blocked already, the list loaded again, 1 in the list"
+    assert again.host("edge")["reason"] == reason, "nobody saw nginx load what was put there by hand"
     assert nginx.block("91.0.0.1").json["outcome"] == "unchanged"
 
 
@@ -317,7 +214,7 @@ def test_an_nginx_that_sees_only_its_proxy_is_no_success(nginx: Nginx) -> None:
     nginx.start(http="real_ip_header X-Forwarded-For;")
     done = nginx.block(GUILTY)
     assert done.code == FAILED
-    assert "real_ip_header shows that proxies are before nginx, and no set_real_ip_from names them" in done.host("edge")["reason"]
+    assert "shows that proxies are before nginx, and no set_real_ip_from names them" in done.host("edge")["reason"]
 
 
 def test_an_nginx_that_does_not_run_is_refused(nginx: Nginx) -> None:

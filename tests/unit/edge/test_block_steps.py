@@ -10,7 +10,8 @@ import pytest
 from ansible_collections.irctl.runbooks.plugins.module_utils import networks
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge import block_list as lists
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Blocked
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
+from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
 from ansible_collections.irctl.runbooks.plugins.modules import block_list
 
 PARAMS: dict[str, Any] = {
@@ -29,7 +30,7 @@ class Place:
 
     def __init__(self, entries: frozenset[networks.Network], lacks: list[str] | None = None, soon: int = 0) -> None:
         self.entries, self.lacks, self.soon, self.calls = set(entries), lacks or [], soon, list[str]()
-        self.cannot = ""
+        self.cannot, self.doubted, self.stale = "", list[Doubt](), False
 
     def read(self) -> Blocked:
         expires = dict.fromkeys(self.entries, self.soon) if self.soon else {}
@@ -40,6 +41,12 @@ class Place:
 
     def shortcomings(self) -> list[str]:
         return self.lacks
+
+    def is_stale(self) -> bool:
+        return self.stale
+
+    def doubts(self) -> list[Doubt]:
+        return self.doubted
 
     def prepare(self, check_mode: bool) -> None:
         if self.cannot:
@@ -133,3 +140,23 @@ def test_a_list_without_effect_and_a_missing_address_are_failures(step: Any) -> 
 def test_nothing_ever_means_all_of_them(step: Any) -> None:
     with pytest.raises(ValueError, match="at least one is needed"):
         step(Place(nets()), "changed")
+
+
+def test_what_cannot_be_judged_is_no_proof_until_a_person_vouches_for_its_place(step: Any) -> None:
+    place = Place(nets("91.1.2.3"))
+    place.doubted = [Doubt("js_access main.check", "/etc/nginx/nginx.conf:7", "it decides too")]
+    with pytest.raises(Undecided, match=r"This cannot be judged, because of 'js_access main.check' in /etc/nginx/nginx.conf:7"):
+        step(place, "proved", "91.1.2.3")
+    assert "/etc/nginx/nginx.conf:7" in step(place, "listed", "91.1.2.3")["msg"]
+    assert "/etc/nginx/nginx.conf:7" in step(place, "proved", "91.1.2.3", check=True)["in_short"]
+    assert step(place, "proved", "91.1.2.3", vouched=["/etc/nginx/nginx.conf:7"])["msg"] == "1 address blocked"
+
+
+def test_a_list_that_may_not_be_in_effect_is_written_again_and_nothing_of_it_counts_as_added(step: Any) -> None:
+    place = Place(nets("91.1.2.3"))
+    place.stale = True
+    assert step(place, "listed", "91.1.2.3")["found"]["add"] == []
+    assert step(place, "changed", "91.1.2.3", check=True)["msg"] == "blocked already, the list would be loaded again"
+    assert place.calls == []
+    done = step(place, "changed", "91.1.2.3")
+    assert (done["changed"], done["msg"], place.calls) == (True, "blocked already, the list loaded again", ["write"])

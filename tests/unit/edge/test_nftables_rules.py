@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge import nftables_rules, nftables_sets
-from ansible_collections.irctl.runbooks.plugins.module_utils.edge.nftables_rules import drops, missing
+from ansible_collections.irctl.runbooks.plugins.module_utils.edge.nftables_rules import doubts, missing, objection, short_lived
 
 SETS = {4: "blocked_v4", 6: "blocked_v6"}
 
@@ -20,6 +20,10 @@ def held(*elem: Any, version: int = 4, **more: Any) -> list[dict[str, Any]]:
 
 def rule(*parts: Any, chain: str = "irctl_drop", hook: str = "prerouting") -> list[dict[str, Any]]:
     return [{"chain": {"name": chain, "hook": hook}}, {"rule": {"chain": chain, "expr": list(parts)}}]
+
+
+def drops(listing: list[dict[str, Any]], name: str, version: int, forwards: bool = False) -> bool:
+    return not objection(listing, name, version, forwards)
 
 
 def source(name: str, operator: str = "==") -> dict[str, Any]:
@@ -81,3 +85,63 @@ def test_a_set_that_cannot_say_what_was_added_is_unfit() -> None:
     assert "needs the flags interval and timeout" in odd
     assert "dormant" in nftables_rules.unfit(text.format("\tflags dormant\n\n", "interval,timeout"), SETS.values())
     assert nftables_rules.unfit(text.format("", "interval"), ["other"]) == ""
+
+
+DROP = [source("blocked_v4"), {"drop": None}]
+
+
+def chain(name: str, hook: str = "", kind: str = "filter") -> dict[str, Any]:
+    return {"chain": {"name": name, **({"hook": hook, "type": kind} if hook else {})}}
+
+
+def rule_in(name: str, *parts: Any) -> dict[str, Any]:
+    return {"rule": {"chain": name, "expr": list(parts)}}
+
+
+@pytest.mark.parametrize("way", ["jump", "goto"])
+def test_a_chain_that_logs_and_drops_is_followed(way: str) -> None:
+    calls = rule_in("in", source("blocked_v4"), {way: {"target": "logdrop"}})
+    log = rule_in("logdrop", {"limit": {"rate": 1}}, {"log": {"prefix": "x"}})
+    listing = [chain("in", "prerouting"), chain("logdrop"), calls, log, rule_in("logdrop", {"counter": {}}, {"drop": None})]
+    assert drops(listing, "blocked_v4", 4)
+    some = rule_in("logdrop", {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}, {"return": None})
+    assert not drops([*listing[:3], some, *listing[3:]], "blocked_v4", 4)
+    assert not drops(listing[:4], "blocked_v4", 4)
+
+
+def test_a_jump_before_the_drop_lets_by_only_where_its_chain_may() -> None:
+    call, drop = rule_in("in", {"jump": {"target": "count"}}), rule_in("in", *DROP)
+    match = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
+    listing = [chain("in", "prerouting"), chain("count"), call, drop]
+    assert drops([*listing, rule_in("count", match, {"counter": {}}), rule_in("count", match, {"return": None})], "blocked_v4", 4)
+    assert not drops([*listing, rule_in("count", match, {"accept": None})], "blocked_v4", 4)
+
+
+def test_input_proves_nothing_where_the_host_forwards_unless_forward_drops_too() -> None:
+    listing = [chain("in", "input"), rule_in("in", *DROP)]
+    assert drops(listing, "blocked_v4", 4)
+    assert "is dropped at the hook input only" in objection(listing, "blocked_v4", 4, True)
+    assert drops([*listing, chain("fwd", "forward"), rule_in("fwd", *DROP)], "blocked_v4", 4, True)
+
+
+def test_a_chain_of_type_nat_sees_new_connections_only() -> None:
+    assert "of type nat" in objection([chain("in", "prerouting", "nat"), rule_in("in", *DROP)], "blocked_v4", 4, False)
+
+
+def test_the_version_of_the_addresses_is_no_further_condition() -> None:
+    version = {"match": {"op": "==", "left": {"meta": {"key": "nfproto"}}, "right": "ipv4"}}
+    assert drops([chain("in", "input"), rule_in("in", version, *DROP)], "blocked_v4", 4)
+    other = {"match": {"op": "==", "left": {"meta": {"key": "nfproto"}}, "right": "ipv6"}}
+    assert not drops([chain("in", "input"), rule_in("in", other, *DROP)], "blocked_v4", 4)
+
+
+def test_what_is_behind_a_flowtable_or_handed_on_is_doubted() -> None:
+    table = {"flowtable": {"family": "inet", "table": "router", "name": "fast"}}
+    handing = {"rule": {"family": "netdev", "table": "t", "chain": "c", "expr": [{"fwd": {"dev": "eth1"}}]}}
+    assert [(one.what, one.place) for one in doubts([table, handing])] == [("flowtable", "inet router fast"), ("fwd", "netdev t c")]
+
+
+def test_a_set_that_lets_go_of_everything_keeps_nothing_for_good() -> None:
+    assert list(short_lived(held(timeout=3600), SETS.values())) == ["blocked_v4"]
+    assert "after 1h" in short_lived(held(timeout=3600), SETS.values())["blocked_v4"]
+    assert short_lived(held(), SETS.values()) == {}
