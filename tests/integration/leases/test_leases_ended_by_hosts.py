@@ -21,12 +21,14 @@ def test_the_host_ends_it_when_every_process_and_the_home_of_the_controller_are_
     far: Far, tmp_path: Path, wait_until: Wait
 ) -> None:
     """Five times, at once."""
-    length, five = 40, controllers(far.set, tmp_path)
+    length, five = 60, controllers(far.set, tmp_path)
     running = {one.database: one.irctl.start(*one.order, "--for", f"{length}s") for one in five}
 
     def kill_when_it_is_frozen(one: Far) -> None:
-        wait_until(lambda: one.frozen, 60)
-        kill_all(running[one.database])
+        process = running[one.database]
+        wait_until(lambda: one.frozen or process.poll() is not None, 60)
+        assert process.poll() is None, process.communicate()
+        kill_all(process)
         shutil.rmtree(one.irctl.home)
 
     with ThreadPoolExecutor() as pool:
