@@ -21,49 +21,12 @@ options:
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
-  home:
-    description: The irctl home whose closed incidents these are, where there is no O(tree).
-    type: path
-  tree:
-    description: Archive the files of this folder instead of incidents.
-    type: path
-  older_than:
-    description: Only incidents that are closed for so long; of a tree, files that were last written so long ago.
-    type: str
-    default: 60d
-  bucket:
-    description: The bucket; it must be there.
-    type: str
-  prefix:
-    description: What all keys begin with. One for each controller.
-    type: str
-    default: irctl
-  retain:
-    description: Keep every object from being deleted for so long, by Object Lock; a later run with a longer time prolongs it.
-    type: str
-  retain_mode:
-    description: Whether some may end the retention early (V(governance)), or nobody (V(compliance)).
-    type: str
-    choices: [governance, compliance]
-    default: governance
-  remove_local:
-    description: Remove the local files that the store was seen to hold.
-    type: bool
-    default: false
-  limit:
-    description: The most files that may be sent at once.
-    type: int
-    default: 20000
-  limit_gib:
-    description: The most GiB that may be sent at once.
-    type: int
-    default: 100
   thorough:
     description: With V(state=proved), ask the store for the checksum and the lock of every object, and fail where something old is
       not there as it is here. Otherwise its manifest and list do, because V(state=changed) has asked for each as it was sent.
     type: bool
     default: false
-extends_documentation_fragment: [irctl.runbooks.aws_connection]
+extends_documentation_fragment: [irctl.runbooks.archive_evidence, irctl.runbooks.irctl.irctl_home, irctl.runbooks.aws]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -96,24 +59,22 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest, object_store, sending
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Plan, Subject, Wish
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import Done, counted, listed, sized
-from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, irctl
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
 
+SHARED = ("aws_", "irctl_")
+OWN_NAMES = {"max": "limit", "max_gib": "limit_gib"}
+PARAMETERS: dict[str, Any] = {
+    **archive_evidence.MAIN,
+    **irctl.IRCTL_HOME,
+    **aws.ARGUMENTS,
+}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
-    "home": {"type": "path"},
-    "tree": {"type": "path"},
-    "older_than": {"type": "str", "default": "60d"},
-    "bucket": {"type": "str"},
-    "prefix": {"type": "str", "default": "irctl"},
-    "retain": {"type": "str"},
-    "retain_mode": {"type": "str", "choices": ["governance", "compliance"], "default": "governance"},
-    "remove_local": {"type": "bool", "default": False},
-    "limit": {"type": "int", "default": 20000},
-    "limit_gib": {"type": "int", "default": 100},
     "thorough": {"type": "bool", "default": False},
-    **clients.ARGUMENTS,
+    **PARAMETERS,
 }
 RETRY = "Everything else is there; run it again."
 
@@ -123,6 +84,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, OWN_NAMES)
     if not params["bucket"]:
         raise ValueError("bucket: none is named; set archive_evidence_bucket")
     wish = Wish(

@@ -20,101 +20,19 @@ options:
     type: str
     choices: [listed, captured, changed, proved, removed, extended]
     default: listed
-  backend:
-    description: What kind of place blocks.
-    type: str
-    choices: [wafv2, nacl, nftables, nginx]
-  addresses:
-    description: The addresses and CIDRs to block. Not needed with O(record), which names them.
-    type: list
-    elements: str
-    default: []
-  protected:
-    description: Networks that are never blocked.
-    type: list
-    elements: str
-  protected_none:
-    description: Whether O(protected) may be empty.
-    type: bool
-    default: false
-  allow_private:
-    description: Whether private and other special ranges may be blocked.
-    type: bool
-    default: false
-  widest_v4:
-    description: The fewest bits that an IPv4 network may have.
-    type: int
-    default: 24
-  widest_v6:
-    description: The fewest bits that an IPv6 network may have.
-    type: int
-    default: 48
-  limit:
-    description: The most addresses and networks in one call.
-    type: int
-    default: 10000
-  create_rule:
-    description: Make what lets the list take effect, such as the rule of a web ACL, where it is missing.
-    type: bool
-    default: false
-  seconds:
-    description: How long the entries last, where the place itself can let go of them.
-    type: int
-  drills:
-    description: V(allowed) where the address of the drill may be blocked and let through.
-    type: str
-  wafv2_name_v4:
-    description: Name of the IP set for IPv4.
-    type: str
-  wafv2_name_v6:
-    description: Name of the IP set for IPv6.
-    type: str
-  wafv2_scope:
-    description: Where the sets are used.
-    type: str
-    choices: [REGIONAL, CLOUDFRONT]
-    default: REGIONAL
-  wafv2_web_acl:
-    description: Name of the web ACL whose rule blocks what is in the sets.
-    type: str
-  nacl_id:
-    description: Id of the network ACL.
-    type: str
-  nacl_first_rule:
-    description: The lowest rule number for entries.
-    type: int
-    default: 1
-  nacl_most:
-    description: How many incoming rules of one IP version the network ACL may have, as the quota of the account says.
-    type: int
-    default: 20
-  nft_table:
-    description: The nftables table, with its family.
-    type: str
-    default: inet irctl
-  nft_set:
-    description: The beginning of the names of the nftables sets; C(_v4) and C(_v6) follow.
-    type: str
-    default: blocked
-  nginx_include:
-    description: The file of deny lines that nginx includes.
-    type: path
-  vouched:
-    description: Places, as the result names them, such as C(/etc/nginx/nginx.conf:12), that a person has judged to be safe although
-      this module cannot judge them.
-    type: list
-    elements: str
   found:
     description: What V(state=listed) returned as RV(found). V(captured) needs it.
     type: dict
   record:
     description: What a run added, to be taken out. An action hands it over from the file that C(restores) names.
     type: dict
-  force:
-    description: Take it out even where the list is another one than O(record) was made of.
-    type: bool
-    default: false
-extends_documentation_fragment: [irctl.runbooks.aws_connection, irctl.runbooks.nginx]
+extends_documentation_fragment:
+  - irctl.runbooks.block_ip
+  - irctl.runbooks.block_ip.revert
+  - irctl.runbooks.edge
+  - irctl.runbooks.aws
+  - irctl.runbooks.irctl.irctl_drills
+  - irctl.runbooks.run.run_lease
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -146,41 +64,29 @@ refusals:
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import networks
-from ansible_collections.irctl.runbooks.plugins.module_utils.aws.clients import ARGUMENTS as AWS
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import aws, block_ip, edge, irctl
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import run as of_runs
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge import block_list, block_steps, revert_steps
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Backend, Request
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 
+SHARED = ("edge_", "aws_", "irctl_", "run_")
+OWN_NAMES = {"address": "addresses", "max": "limit", "run_lease": "seconds"}
+PARAMETERS: dict[str, Any] = {
+    **block_ip.MAIN,
+    **block_ip.REVERT,
+    **edge.ARGUMENTS,
+    **aws.ARGUMENTS,
+    **irctl.IRCTL_DRILLS,
+    **of_runs.RUN_LEASE,
+}
+REVERT_PARAMETERS = {**block_ip.REVERT, **edge.ARGUMENTS, **aws.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved", "removed", "extended"], "default": "listed"},
-    "backend": {"type": "str", "choices": ["wafv2", "nacl", "nftables", "nginx"]},
-    "addresses": {"type": "list", "elements": "str", "default": []},
-    "protected": {"type": "list", "elements": "str"},
-    "protected_none": {"type": "bool", "default": False},
-    "allow_private": {"type": "bool", "default": False},
-    "widest_v4": {"type": "int", "default": 24},
-    "widest_v6": {"type": "int", "default": 48},
-    "limit": {"type": "int", "default": 10000},
-    "create_rule": {"type": "bool", "default": False},
-    "seconds": {"type": "int"},
-    "drills": {"type": "str"},
-    "wafv2_name_v4": {"type": "str"},
-    "wafv2_name_v6": {"type": "str"},
-    "wafv2_scope": {"type": "str", "choices": ["REGIONAL", "CLOUDFRONT"], "default": "REGIONAL"},
-    "wafv2_web_acl": {"type": "str"},
-    "nacl_id": {"type": "str"},
-    "nacl_first_rule": {"type": "int", "default": 1},
-    "nacl_most": {"type": "int", "default": 20},
-    "nft_table": {"type": "str", "default": "inet irctl"},
-    "nft_set": {"type": "str", "default": "blocked"},
-    "nginx_include": {"type": "path"},
-    "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
-    "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
-    "vouched": {"type": "list", "elements": "str"},
     "found": {"type": "dict"},
     "record": {"type": "dict"},
-    "force": {"type": "bool", "default": False},
-    **AWS,
+    **PARAMETERS,
 }
 
 Params = dict[str, Any]
@@ -189,6 +95,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, OWN_NAMES)
     if not params["backend"]:
         raise ValueError("block_ip_backend: what kind of place blocks has to be set for this host: wafv2, nacl, nftables or nginx")
     return _revert(params, check_mode) if params["record"] is not None else _block(params, check_mode)

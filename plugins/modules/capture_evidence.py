@@ -18,48 +18,11 @@ options:
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
-  roots:
-    description: The folders that may be captured from.
-    type: list
-    elements: str
-    default: [/var/log]
-  paths:
-    description: Files and folders below O(roots) to be captured; without any, all that is below O(roots).
-    type: list
-    elements: str
-    default: []
-  since:
-    description: How far back the journal goes, and how long ago a file may have been written last.
-    type: str
-    default: 24h
-  units:
-    description: Units of systemd whose journal is captured; without any, the whole journal.
-    type: list
-    elements: str
-    default: []
-  memory:
-    description: Dump the memory too.
-    type: bool
-    default: false
-  max_mib:
-    description: The most MiB in all.
-    type: int
-    default: 1024
-  max_file_mib:
-    description: The most MiB of one file, and of the journal; of a larger one its end.
-    type: int
-    default: 100
-  temp:
-    description: The folder of the host in which the snapshot is made.
-    type: path
-    default: /var/tmp
-  folder:
-    description: Where the evidence is kept on the controller. It says whose the snapshot is.
-    type: path
   thorough:
     description: With V(state=proved), whether everything that is declared can be captured.
     type: bool
     default: false
+extends_documentation_fragment: [irctl.runbooks.capture_evidence, irctl.runbooks.run.run_evidence_folder]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -89,23 +52,24 @@ import time
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import capture_evidence
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import run as of_runs
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, host_capture, selection, snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.host_capture import Look, Wish
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
 
+SHARED = ("run_",)
+OWN_NAMES = {"root": "roots", "path": "paths", "unit": "units", "run_evidence_folder": "folder"}
+PARAMETERS: dict[str, Any] = {
+    **capture_evidence.MAIN,
+    **of_runs.RUN_EVIDENCE_FOLDER,
+}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
-    "roots": {"type": "list", "elements": "str", "default": ["/var/log"]},
-    "paths": {"type": "list", "elements": "str", "default": []},
-    "since": {"type": "str", "default": "24h"},
-    "units": {"type": "list", "elements": "str", "default": []},
-    "memory": {"type": "bool", "default": False},
-    "max_mib": {"type": "int", "default": 1024},
-    "max_file_mib": {"type": "int", "default": 100},
-    "temp": {"type": "path", "default": "/var/tmp"},
-    "folder": {"type": "path"},
     "thorough": {"type": "bool", "default": False},
+    **PARAMETERS,
 }
 SHOWN = 20  # of what is left out, in the result
 NAMED = 3  # of it, in a sentence
@@ -116,6 +80,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, OWN_NAMES)
     return _STEPS[params["state"]](params, check_mode)
 
 

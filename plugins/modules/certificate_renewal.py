@@ -20,49 +20,16 @@ options:
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
-  name:
-    description: The name that certbot has for the certificate.
-    type: str
-  days:
-    description: Renew where fewer days than these are left.
-    type: int
-    default: 30
-  limit:
-    description: The most certificates of this name that may be issued within a week.
-    type: int
-    default: 4
-  config_dir:
-    description: The folder of certbot's configuration.
-    type: path
-    default: /etc/letsencrypt
-  certbot:
-    description: The command that runs certbot.
-    type: list
-    elements: str
-    default: [certbot]
-  ca_bundle:
-    description: CA certificates that the ACME server's own certificate is held against.
-    type: path
-  roots:
-    description: The CA certificates to one of which the chain of a new certificate has to lead.
-    type: path
-    default: /etc/ssl/certs/ca-certificates.crt
-  vouched:
-    description: Places, as the result names them, such as C(/etc/nginx/nginx.conf:12), that a person has judged to be safe although
-      this module cannot judge them.
-    type: list
-    elements: str
   found:
     description: What V(state=listed) returned as RV(found). V(captured) and V(changed) need it.
     type: dict
   record:
     description: What a run found and set, to be put back. An action hands it over from the file that C(restores) names.
     type: dict
-  force:
-    description: Put it back even where the certificate was renewed since.
-    type: bool
-    default: false
-extends_documentation_fragment: [irctl.runbooks.nginx]
+extends_documentation_fragment:
+  - irctl.runbooks.renew_certificate
+  - irctl.runbooks.renew_certificate.revert
+  - irctl.runbooks.certificates
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -89,25 +56,25 @@ refusals:
 import json
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import certificates, renew_certificate
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, drill, renewal, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal, Status
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 
+SHARED = ("certificates_",)
+OWN_NAMES = {"max": "limit"}
+PARAMETERS: dict[str, Any] = {
+    **renew_certificate.MAIN,
+    **renew_certificate.REVERT,
+    **certificates.ARGUMENTS,
+}
+REVERT_PARAMETERS = {**renew_certificate.REVERT, **certificates.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
-    "name": {"type": "str"},
-    "days": {"type": "int", "default": 30},
-    "limit": {"type": "int", "default": 4},
-    "config_dir": {"type": "path", "default": "/etc/letsencrypt"},
-    "certbot": {"type": "list", "elements": "str", "default": ["certbot"]},
-    "ca_bundle": {"type": "path"},
-    "roots": {"type": "path", "default": "/etc/ssl/certs/ca-certificates.crt"},
-    "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
-    "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
-    "vouched": {"type": "list", "elements": "str"},
     "found": {"type": "dict"},
     "record": {"type": "dict"},
-    "force": {"type": "bool", "default": False},
+    **PARAMETERS,
 }
 
 Params = dict[str, Any]
@@ -116,6 +83,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, OWN_NAMES)
     record, state = params["record"], params["state"]
     if record is None and params["found"] is None and state in ("captured", "changed"):
         raise ValueError("found: needed, as state=listed returned it")

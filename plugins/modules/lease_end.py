@@ -22,9 +22,6 @@ options:
   module:
     description: The module of this collection that undoes the change.
     type: str
-  variables:
-    description: The name of a variable of the role which maps the arguments of that module to the variables that hold them.
-    type: str
   near:
     description: What ends it beside the controller. V(host) is a timer on the host, V(kernel) is what lets go by itself.
     type: str
@@ -43,7 +40,6 @@ EXAMPLES = """
 - name: Capture | Its end is armed on the host too
   irctl.runbooks.lease_end:
     module: pg_writes
-    variables: __db_freeze_writes_revert
   when: run_lease | default(0) | int > 0
 """
 RETURN = """

@@ -20,41 +20,12 @@ options:
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
-  list:
-    description: The list to carry out, as V(state=captured) kept it.
-    type: path
-  list_hash:
-    description: The sha256 of that list, in hex, so that it is the one that was approved.
-    type: str
-  record:
-    description: The run.json of the run that this is part of, which says who approved the list.
-    type: path
-  drill:
-    description: Delete what a drill has made, below C(irctl-drill/) of O(tree), and that without a list.
-    type: bool
-    default: false
-  home:
-    description: The irctl home whose closed incidents these are, where there is no O(tree).
-    type: path
-  tree:
-    description: A folder instead of incidents, as it was archived.
-    type: path
-  older_than:
-    description: How long an incident must be closed, or a file of a folder not have been written.
-    type: str
-    default: 90d
-  bucket:
-    description: The bucket of the archive.
-    type: str
-  prefix:
-    description: What all keys of the archive begin with.
-    type: str
-    default: irctl
-  limit:
-    description: The most files that may be deleted at once.
-    type: int
-    default: 5000
-extends_documentation_fragment: [irctl.runbooks.aws_connection]
+extends_documentation_fragment:
+  - irctl.runbooks.purge_evidence
+  - irctl.runbooks.archive_evidence.shared
+  - irctl.runbooks.irctl.irctl_home
+  - irctl.runbooks.irctl.irctl_record
+  - irctl.runbooks.aws
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -90,23 +61,23 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.archive import mani
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Kept, Subject
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge import Doomed, Line
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import counted, sized
-from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, irctl, purge_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL, File, Left
 
+SHARED = ("archive_evidence_", "aws_", "irctl_")
+OWN_NAMES = {"max": "limit"}
+PARAMETERS: dict[str, Any] = {
+    **purge_evidence.MAIN,
+    **archive_evidence.SHARED,
+    **irctl.IRCTL_HOME,
+    **irctl.IRCTL_RECORD,
+    **aws.ARGUMENTS,
+}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
-    "list": {"type": "path"},
-    "list_hash": {"type": "str"},
-    "record": {"type": "path"},
-    "drill": {"type": "bool", "default": False},
-    "home": {"type": "path"},
-    "tree": {"type": "path"},
-    "older_than": {"type": "str", "default": "90d"},
-    "bucket": {"type": "str"},
-    "prefix": {"type": "str", "default": "irctl"},
-    "limit": {"type": "int", "default": 5000},
-    **clients.ARGUMENTS,
+    **PARAMETERS,
 }
 LIST = "purge-list.txt"
 NO_LIST = f"Nothing is deleted without a list. Make one with --check: it keeps {LIST}, and says the rest of the command line."
@@ -117,6 +88,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Do the step that params['state'] says; in check mode 'changed' only says what it would do. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, OWN_NAMES)
     if not params["bucket"]:
         raise ValueError("bucket: none is named; set archive_evidence_bucket")
     if bool(params["list"]) != bool(params["list_hash"]):

@@ -18,14 +18,7 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  name:
-    description: The name that certbot has for the certificate.
-    type: str
-  config_dir:
-    description: The folder of certbot's configuration.
-    type: path
-    default: /etc/letsencrypt
-extends_documentation_fragment: [irctl.runbooks.nginx]
+extends_documentation_fragment: [irctl.runbooks.renew_certificate.fault, irctl.runbooks.certificates]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -42,20 +35,25 @@ summary:
 
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import certificates, renew_certificate
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import drill
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 
+SHARED = ("certificates_",)
+PARAMETERS: dict[str, Any] = {
+    **renew_certificate.FAULT,
+    **certificates.ARGUMENTS,
+}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "name": {"type": "str"},
-    "config_dir": {"type": "path", "default": "/etc/letsencrypt"},
-    "nginx_test": {"type": "list", "elements": "str", "default": ["nginx", "-t"]},
-    "nginx_reload": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
+    **PARAMETERS,
 }
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make the fault, or take it away; in check mode only say whether there is one. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, {})
     work = Renewal(params)
     if params["state"] == "absent":
         changed = bool(drill.made(work.lineage())) if check_mode else drill.take_away(work)

@@ -16,17 +16,7 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  tree:
-    description: The folder; it is made where there is none.
-    type: path
-  files:
-    description: How many files.
-    type: int
-    default: 50
-  age:
-    description: How long ago they were last written.
-    type: str
-    default: 61d
+extends_documentation_fragment: [irctl.runbooks.archive_evidence.fault]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -46,14 +36,18 @@ import time
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL, DRILLED
 
+OWN_NAMES = {"fault_files": "files", "fault_age": "age"}
+PARAMETERS: dict[str, Any] = {
+    **archive_evidence.FAULT,
+}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "tree": {"type": "path"},
-    "files": {"type": "int", "default": 50},
-    "age": {"type": "str", "default": "61d"},
+    **PARAMETERS,
 }
 
 Params = dict[str, Any]
@@ -62,6 +56,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Make the files, those that are there already anew, or remove them. Raises Failure or ValueError."""
+    params = own_names(params, (), OWN_NAMES)
     if not params["tree"] or not os.path.isabs(params["tree"]):
         raise ValueError(f"tree: the whole path of a folder is needed; the drill makes its files below {DRILL}/ in it")
     return _STATES[params["state"]](params, check_mode)

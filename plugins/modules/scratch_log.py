@@ -18,22 +18,7 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  roots:
-    description: The folders that may be captured from.
-    type: list
-    elements: str
-    default: [/var/log]
-  temp:
-    description: The folder of the host in which snapshots are made.
-    type: path
-    default: /var/tmp
-  folder:
-    description: Where the evidence is kept on the controller. It says whose the snapshot is.
-    type: path
-  lifetime:
-    description: The log is written for so long.
-    type: str
-    default: 2m
+extends_documentation_fragment: [irctl.runbooks.capture_evidence.fault, irctl.runbooks.run.run_evidence_folder]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -57,15 +42,21 @@ import time
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import capture_evidence
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import run as of_runs
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import log_writer, snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 
+SHARED = ("run_",)
+OWN_NAMES = {"root": "roots", "fault_lifetime": "lifetime", "run_evidence_folder": "folder"}
+PARAMETERS: dict[str, Any] = {
+    **capture_evidence.FAULT,
+    **of_runs.RUN_EVIDENCE_FOLDER,
+}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "roots": {"type": "list", "elements": "str", "default": ["/var/log"]},
-    "temp": {"type": "path", "default": "/var/tmp"},
-    "folder": {"type": "path"},
-    "lifetime": {"type": "str", "default": "2m"},
+    **PARAMETERS,
 }
 BELOW = "irctl-drill"
 LARGEST = 8 << 20  # bytes of the log before it is rotated
@@ -78,6 +69,7 @@ Result = dict[str, Any]
 
 def run(params: Params, check_mode: bool) -> Result:
     """Make it, or take it away whatever state it is in. Raises Failure or ValueError."""
+    params = own_names(params, SHARED, OWN_NAMES)
     if not params["roots"] or not all(os.path.isabs(root) for root in params["roots"]):
         raise ValueError("roots: the whole path of a folder is needed; the drill makes its log below irctl-drill/ in it")
     folder, lifetime = os.path.join(params["roots"][0], BELOW), values.seconds(params["lifetime"])

@@ -99,20 +99,11 @@ class ModuleAction(ActionBase):
         given = dict(self._task.args)
         if "record" in self._module.ARGUMENTS and self._entry_point() == "revert":
             given["record"] = recorded(revert_folder(self, task_vars), REVERT_RECORD)
-        mapped = self._mapped(given.pop("variables", ""), task_vars)
-        return parameters(self, self._module, self._module_parameters(), task_vars) | mapped | given
-
-    def _mapped(self, name: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        named = {argument: task_vars.get(variable) for argument, variable in task_vars.get(name, {}).items()}
-        values = {argument: self._templar.template(value) for argument, value in named.items()}
-        return {argument: value for argument, value in values.items() if value not in (None, "")}
+        return parameters(self, self._module, getattr(self._module, "PARAMETERS", ()), task_vars) | given
 
     def _entry_point(self) -> str:
         """The name of the file below tasks/ that the task stands in."""
         return os.path.basename((self._task.get_path() or "").rpartition(":")[0]).removesuffix(".yml")
-
-    def _module_parameters(self) -> Iterable[str]:
-        return getattr(self._module, "PARAMETERS", ())
 
 
 def parameters(action: ActionBase, module: ModuleType, names: Iterable[str], task_vars: dict[str, Any]) -> dict[str, Any]:

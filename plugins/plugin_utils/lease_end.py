@@ -60,17 +60,16 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
             return {**self._ship("host_lease", {"state": "armed", **shipped}, task_vars), "changed": False, "kept": kept}
 
     def _of_the_revert(self, module: str, given: Vars, task_vars: Vars) -> Vars:
-        """The arguments of the module that undoes the change, from the variables of the role or a map of them."""
-        mapped = self._mapped(given.pop("variables", ""), task_vars)
+        """The arguments of the module that undoes the change, from the variables of the role."""
         reverting = importlib.import_module(f"ansible_collections.{COLLECTION}plugins.modules.{module}")
         names = getattr(reverting, "REVERT_PARAMETERS", ())
-        return parameters(self, reverting, names, task_vars) | mapped | given
+        return parameters(self, reverting, names, task_vars) | given
 
     def _again(self, state: str, given: Vars, task_vars: Vars) -> Result:
         """Extend, disarm or look at what the run armed whose evidence run_revert_root names."""
         near = self._near(task_vars)
         if near["where"] == "kernel" and state == "extended":
-            seconds = {"seconds": int(given["left"])}
+            seconds = {"run_lease": int(given["left"])}
             record = recorded(revert_folder(self, task_vars), RECORD)
             return self._ship(near["module"], {**near["arguments"], **seconds, "record": record, "state": state}, task_vars)
         if near["where"] != "host":
