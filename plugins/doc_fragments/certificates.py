@@ -42,4 +42,9 @@ options:
     - nginx
     - -s
     - reload
+  certificates_vouched:
+    description: Places of nginx's files, as a result names them (/etc/nginx/nginx.conf:12), that a person has judged to be
+      safe where this cannot.
+    type: list
+    elements: str
 """

@@ -59,7 +59,7 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import certificates, renew_certificate
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, drill, renewal, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.renewal import Renewal, Status
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 
 SHARED = ("certificates_",)

@@ -11,4 +11,5 @@ ARGUMENTS = {
     'certificates_roots': {'type': 'path', 'default': '/etc/ssl/certs/ca-certificates.crt'},
     'certificates_nginx_test': {'type': 'list', 'elements': 'str', 'default': ['nginx', '-t']},
     'certificates_nginx_reload': {'type': 'list', 'elements': 'str', 'default': ['nginx', '-s', 'reload']},
+    'certificates_vouched': {'type': 'list', 'elements': 'str'},
 }

@@ -19,4 +19,5 @@ ARGUMENTS = {
     'edge_nginx_include': {'type': 'path'},
     'edge_nginx_test': {'type': 'list', 'elements': 'str', 'default': ['nginx', '-t']},
     'edge_nginx_reload': {'type': 'list', 'elements': 'str', 'default': ['nginx', '-s', 'reload']},
+    'edge_vouched': {'type': 'list', 'elements': 'str'},
 }
