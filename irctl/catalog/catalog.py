@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,11 +46,17 @@ def names(contents: Iterable[Content], *, diagnoses: bool = False) -> dict[str, 
     """The names a user types, sorted, with where each lies. Reads no file."""
     found: dict[str, Content] = {}
     for content in contents:
-        for meta in content.root.glob("roles/*/meta/remediation.yml"):
-            role = meta.parent.parent.name
-            if role.startswith(DIAGNOSIS) == diagnoses:
+        for role in _listed(content.root / "roles"):
+            if role.startswith(DIAGNOSIS) == diagnoses and (content.root / "roles" / role / "meta" / "remediation.yml").exists():
                 found.setdefault(role.removeprefix(DIAGNOSIS).replace("_", "-"), content)
     return dict(sorted(found.items()))
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def entry_points(name: str, contents: Iterable[Content]) -> tuple[str, ...]:

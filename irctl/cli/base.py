@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from irctl.catalog import config
+from irctl.cli.help_text import HelpText
 from irctl.errors import invalid
 
 GLOBALS = ("inventory", "home", "json", "verbose")
@@ -41,7 +42,7 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
-class Command(click.Command):
+class Command(HelpText):
     """A command that also takes the global options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,7 +50,7 @@ class Command(click.Command):
         self.params += global_options()
 
 
-class Group(click.Group):
+class Group(HelpText, click.Group):
     """A group that also takes the global options, before its verb."""
 
     command_class = Command

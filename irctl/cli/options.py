@@ -16,6 +16,8 @@ from irctl.cli.option_types import Choice, Value
 
 def click_option(option: Option) -> click.Option:
     """Make the click option for one parameter of a remediation."""
+    if option.type == "bool":
+        return click.Option([f"{option.flag}/{negation(option.flag)}"], default=None, required=option.required, help=_help(option))
     return click.Option(
         [option.flag],
         type=_type(option),
@@ -27,9 +29,12 @@ def click_option(option: Option) -> click.Option:
     )
 
 
+def negation(flag: str) -> str:
+    """The flag that says no to another: --no-force for --force."""
+    return f"--no-{flag.removeprefix('--')}"
+
+
 def _type(option: Option) -> click.ParamType[Any]:
-    if option.type == "bool":
-        return Value("TEXT", _truth)
     if option.choices and option.type != "list":
         return Choice(option.choices)
 
@@ -39,17 +44,6 @@ def _type(option: Option) -> click.ParamType[Any]:
     return Value(_metavar(option), list_files.reader(check) if option.type == "list" else check)
 
 
-_YES, _NO = frozenset(("yes", "true", "on", "1", "y", "t")), frozenset(("no", "false", "off", "0", "n", "f"))
-
-
-def _truth(text: str) -> bool:
-    """Yes or no, in any of the words that click knows for them but the empty one."""
-    word = text.strip().lower()
-    if word not in _YES | _NO:
-        raise ValueError("yes or no is needed")
-    return word in _YES
-
-
 def _metavar(option: Option) -> str:
     if option.kind:
         return str(kinds.load(option.content, option.kind).METAVAR)
@@ -57,15 +51,24 @@ def _metavar(option: Option) -> str:
 
 
 def _help(option: Option) -> str:
-    example = option.example[0] if isinstance(option.example, list) else option.example
     lines = [option.description]
     if option.type == "list":
         lines.append("Repeat it for more, or give @FILE with one a line.")
-    if option.default not in (None, [], ""):
+    if option.type == "bool":
+        lines.append(f"Default: {option.flag if option.default else negation(option.flag)}.")
+    elif option.default not in (None, [], ""):
         lines.append(f"Default: {option.default}.")
-    if example is not None:
-        lines.append(f"Example: {option.flag} {example}")
+    if option.type != "bool" and (text := example(option)):
+        lines.append(f"Example: {text}")
     return " ".join(lines)
+
+
+def example(option: Option) -> str:
+    """The option as somebody might type it; '' where its spec has no example."""
+    if option.type == "bool":
+        return negation(option.flag) if option.default else option.flag
+    value = option.example[0] if isinstance(option.example, list) else option.example
+    return "" if value is None else f"{option.flag} {value}"
 
 
 def variables_of(ctx: click.Context, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:

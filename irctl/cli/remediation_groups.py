@@ -1,16 +1,33 @@
-"""Groups of commands that are made from the catalogue; only the role that is asked for is read."""
+"""Commands that are made from the catalogue; only the role that is asked for is read."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from irctl.catalog import catalog
+from irctl.catalog import catalog, summaries
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options, order_options
 from irctl.cli.base import Command, Group, settings_of
+from irctl.errors import invalid
+
+TRUTHS = ("yes", "no", "true", "false", "on", "off", "1", "0")
+
+
+class RoleCommand(Command):
+    """A command whose options come from a role. It takes no arguments, so a word after a flag is a mistake that is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = [param for param in self.params if isinstance(param, click.Option) and param.is_flag]
+        flags = {flag: " or ".join([*option.opts, *option.secondary_opts]) for option in options for flag in option.opts}
+        for word, following in itertools.pairwise([*args, ""]):
+            flag, _, value = word.partition("=") if "=" in word else (word, "", following)
+            if flag in flags and value.lower() in TRUTHS:
+                raise invalid(flag, f"it takes no value; say {flags[flag]}", value)
+        return super().parse_args(ctx, args)
 
 
 class Remediations(Group):
@@ -23,13 +40,19 @@ class Remediations(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(catalog.names(settings_of(ctx).contents))
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        entries = summaries.summaries(settings_of(ctx).contents)
+        widest = max((len(entry.name) for entry in entries), default=0)
+        for theme, group in summaries.by_theme(entries).items():
+            with formatter.section(theme):
+                formatter.write_dl([(entry.name.ljust(widest), entry.text) for entry in group])
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         remediation = catalog.load(cmd_name, settings_of(ctx).contents)
-        return Command(
+        return RoleCommand(
             name=remediation.name,
             callback=lambda **values: self._run(remediation, **values),
             help=self.text(remediation),
-            short_help=remediation.summary,
             epilog=f"Example: irctl {self.name} {remediation.name} {remediation.about.get('example', '--host prod')}",
             params=[
                 *order_options.target_options(),

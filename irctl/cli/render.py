@@ -20,11 +20,19 @@ def as_object(document: Mapping[str, Any]) -> None:
 
 def table(rows: Iterable[Sequence[str]]) -> None:
     """Print rows in columns as wide as their widest cell; the last column runs on."""
-    lines = [list(row) for row in rows]
-    widths = [max(len(click.unstyle(cell)) for cell in column) for column in zip(*lines, strict=True)][:-1]
-    for line in lines:
-        padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=False)]
-        click.echo("  ".join([*padded, line[-1]]).rstrip())
+    for line in aligned(rows):
+        click.echo(line)
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    table = [list(row) for row in rows]
+    widths = [max(len(click.unstyle(cell)) for cell in column) for column in zip(*table, strict=True)][:-1]
+    lines = []
+    for row in table:
+        padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*padded, row[-1]]).rstrip())
+    return lines
 
 
 def sentence(text: str, document: Mapping[str, Any], *, as_json: bool) -> None:

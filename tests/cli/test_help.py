@@ -48,6 +48,31 @@ def test_no_page_is_wider_than_a_terminal_in_use_and_each_has_an_example() -> No
         assert re.search(r'Example: (eval "\$\()?irctl \w', text), path
 
 
+@pytest.mark.parametrize("page", ["remediate block-ip", "drill schedule", "incident impact", "evidence collect"])
+def test_no_example_goes_over_two_lines(irctl: Irctl, page: str) -> None:
+    """On a terminal of 80 columns, where the options have some 46 of them."""
+    lines = irctl(*page.split(), "--help", COLUMNS="80").out.splitlines()
+    for number, line in enumerate(lines):
+        if example := re.search(r"Example: (.*)", line):
+            ends = re.search(r"\[required\]$", line) or number + 1 == len(lines) or not lines[number + 1].startswith(" " * 20)
+            assert ends or lines[number + 1].strip() == "[required]", (example[0], lines[number + 1])
+
+
+def test_no_sentence_of_a_list_is_cut(irctl: Irctl) -> None:
+    for page in ("evidence", "drill", "incident", "leases", "approvals", "lab"):
+        assert "..." not in irctl(page, "--help", COLUMNS="80").out.partition("Commands:\n")[2]
+
+
+def test_remediations_are_listed_below_their_themes(irctl: Irctl) -> None:
+    for words in (["remediate", "--help"], ["plan", "--help"], ["request", "--help"], ["catalog"]):
+        out = irctl(*words).out
+        places = [
+            out.index(text)
+            for text in ("Databases", "db-connections", "Security and the edge", "block-ip ", "Evidence and storage")
+        ]
+        assert places == sorted(places)
+
+
 def test_every_option_is_explained() -> None:
     for path in GOLDEN.iterdir():
         options = path.read_text().partition("Options:\n")[2].partition("\n\n")[0]

@@ -55,3 +55,9 @@ def test_a_word_too_many_is_refused(refused: Refused, word: str) -> None:
 
 def test_an_option_without_its_value_is_refused(refused: Refused) -> None:
     assert "--idle-for" in refused(*DB, "--idle-for")
+
+
+@pytest.mark.parametrize("words", [["--create-rule", "yes"], ["--create-rule=no"]])
+def test_a_flag_with_a_value_is_refused_and_both_flags_are_told(refused: Refused, words: list[str]) -> None:
+    said = refused("remediate", "block-ip", "--host", "prod", "--address", "198.51.100.7", *words)
+    assert said.startswith("--create-rule: it takes no value; say --create-rule or --no-create-rule (got ")

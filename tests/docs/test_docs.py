@@ -17,7 +17,7 @@ from irctl.catalog.content import OURS
 from irctl.cli.app import VERBS
 from irctl.incidents import incidents
 from irctl.record import runs
-from tools import docs
+from tools import cli_pages, docs, role_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -95,13 +95,13 @@ def test_every_generated_page_says_so_at_its_top():
 
 def test_writing_the_pages_again_keeps_what_was_written_by_hand():
     page = ROOT / "roles" / "db_connections" / "README.md"
-    by_hand = page.read_text().partition(docs.BEGIN)[2].partition(docs.END)[0]
+    by_hand = page.read_text().partition(role_pages.BEGIN)[2].partition(role_pages.END)[0]
     assert "leaks connections" in by_hand
     assert by_hand in dict(docs.pages())[page]
 
 
 def facts(name: str) -> list[str]:
-    return [f"{key}: {value}" for key, value in docs._facts(catalog.load(name, [OURS]))]
+    return [f"{key}: {value}" for key, value in role_pages.facts(catalog.load(name, [OURS]))]
 
 
 def test_what_is_to_know_of_a_remediation_is_what_its_own_meta_files_say():
@@ -124,7 +124,12 @@ def test_every_command_of_a_page_ends_as_shown_and_prints_what_is_shown(shell: S
         assert not missing, f"$ {one.command}\n{done.stdout}"
 
 
-LINKED = [*PAGES, *sorted((ROOT / "roles").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
+LINKED = [
+    *PAGES,
+    *sorted((ROOT / "docs" / "cli").rglob("*.md")),
+    *sorted((ROOT / "roles").glob("*/README.md")),
+    ROOT / "benchmarks" / "README.md",
+]
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
@@ -138,7 +143,9 @@ def test_every_verb_stands_in_a_page_that_is_written_by_hand(verb: str):
     assert any(f"irctl {verb}" in text for text in pages)
 
 
-@pytest.mark.parametrize(("words", "text"), [*docs.helps()], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
+@pytest.mark.parametrize(
+    ("words", "text"), [*cli_pages.helps()], ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
 def test_every_command_has_an_example_in_its_help(words: tuple[str, ...], text: str):
     assert f"Example: {'eval' if 'completion' in words else ' '.join(words)}" in text
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from irctl.catalog import catalog
+from irctl.catalog import catalog, summaries
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options, order_options
-from irctl.cli.base import Command, Group, settings_of, wants_json
+from irctl.cli.base import Group, settings_of, wants_json
 from irctl.cli.orders import carry_out, typed_order
+from irctl.cli.remediation_groups import RoleCommand
 
 
 class _Diagnoses(Group):
@@ -19,13 +20,17 @@ class _Diagnoses(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(catalog.names(settings_of(ctx).contents, diagnoses=True))
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Diagnoses"):
+            entries = summaries.summaries(settings_of(ctx).contents, diagnoses=True)
+            formatter.write_dl([(entry.name, entry.text) for entry in entries])
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         diagnosis = catalog.load(cmd_name, settings_of(ctx).contents, diagnosis=True)
-        return Command(
+        return RoleCommand(
             name=diagnosis.name,
             callback=lambda **values: _diagnose(diagnosis, **values),
             help=f"{diagnosis.summary}.\n\n" + "\n\n".join(diagnosis.description),
-            short_help=diagnosis.summary,
             epilog=f"Example: irctl diagnose {diagnosis.name} --host prod",
             params=[*order_options.target_options(), *map(options.click_option, diagnosis.typed)],
         )

@@ -9,19 +9,32 @@ import click
 
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.definition import Option
+from irctl.catalog.summaries import OTHER, Summary, by_theme
 from irctl.cli import render
 
 
 def show(remediations: Sequence[Remediation], diagnoses: Sequence[Remediation], *, as_json: bool) -> None:
     """Print a line for each remediation and diagnosis."""
     if as_json:
-        rows = [{"name": one.name, "summary": one.summary, "kind": one.about["kind"]} for one in [*remediations, *diagnoses]]
-        render.as_object({"schema": "irctl/catalog/1", "entries": rows})
+        entries = [_object(one) for one in [*remediations, *diagnoses]]
+        render.as_object({"schema": "irctl/catalog/1", "entries": entries})
         return
     click.echo("Remediations (irctl remediate NAME)")
-    render.table([f"  {one.name}", one.about["severity"], _approvals(one), one.summary] for one in remediations)
+    rows = {one.name: [f"    {one.name}", one.about["severity"], _approvals(one), one.summary] for one in remediations}
+    lines = dict(zip(rows, render.aligned(rows.values()), strict=True))
+    for theme, group in by_theme(Summary(one.name, _theme(one), one.summary) for one in remediations).items():
+        click.echo("\n".join([f"  {theme}", *(lines[one.name] for one in group)]))
     click.echo("\nDiagnoses (irctl diagnose NAME)")
     render.table([f"  {one.name}", one.summary] for one in diagnoses)
+
+
+def _object(one: Remediation) -> dict[str, str]:
+    return {"name": one.name, "summary": one.summary, "kind": one.about["kind"], "theme": _theme(one)}
+
+
+def _theme(one: Remediation) -> str:
+    theme: str = one.about.get("theme", OTHER)
+    return theme
 
 
 def _approvals(remediation: Remediation) -> str:

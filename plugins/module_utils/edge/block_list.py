@@ -122,7 +122,7 @@ def _special(asked: Iterable[Network], allowed: bool) -> list[str]:
     if allowed:
         return reasons
     private = networks.overlaps([one for one in asked if one not in never], networks.SPECIAL)
-    why = "{} is in {}, {}; --allow-private yes blocks it all the same."
+    why = "{} is in {}, {}; --allow-private blocks it all the same."
     return reasons + [why.format(shown(one), other, networks.SPECIAL[other]) for one, other in private.items()]
 
 

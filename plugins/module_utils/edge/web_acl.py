@@ -30,7 +30,7 @@ def objection(acl: Mapping[str, Any], held: IPSet) -> str:
         return f"The set {name} blocks nothing: the rule {rule} of {where} has the action {does}, not Block."
     if any(held.arn in repr(rule["Statement"]) for rule in acl["Rules"]):
         return f"The set {name} does not block by itself: the rules of {where} use it together with other conditions only."
-    return f"The set {name} blocks nothing: no rule of {where} uses it. --create-rule yes makes one."
+    return f"The set {name} blocks nothing: no rule of {where} uses it. --create-rule makes one."
 
 
 def allowed_before(acl: Mapping[str, Any], arns: Iterable[str]) -> list[str]:

@@ -428,14 +428,14 @@ def test_what_was_changed_on_its_way_is_no_evidence(far: Irctl, hosts: Set, tmp_
 def test_the_memory_is_dumped_where_there_is_a_tool_and_else_it_is_said(far: Irctl, hosts: Set) -> None:
     """avml is in no distribution; what stands for it here writes a file as it does."""
     host = hosts["h2"]
-    listed = kept(capture(far, "--memory", "yes", "--path", "/var/log/nginx", host="h2"), "h2")[1]
+    listed = kept(capture(far, "--memory", "--path", "/var/log/nginx", host="h2"), "h2")[1]
     assert reasons(listed)["memory"] == "the host has no program that dumps memory (avml)"
     host.run("tee", "/usr/local/bin/avml", input='#!/bin/sh\nprintf "EMiL all of it" > "$1"\n')
     host.run("chmod", "755", "/usr/local/bin/avml")
     try:
-        listed = kept(capture(far, "--memory", "yes", "--path", "/var/log/nginx", host="h2"), "h2")[1]
+        listed = kept(capture(far, "--memory", "--path", "/var/log/nginx", host="h2"), "h2")[1]
         assert "more than may be taken in all" in reasons(listed)["memory"]
-        done = capture(far, "--memory", "yes", "--max-mib", "1048576", "--path", "/var/log/nginx", host="h2")
+        done = capture(far, "--memory", "--max-mib", "1048576", "--path", "/var/log/nginx", host="h2")
         if free_on(host) < 3 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") and done.code == REFUSED:
             assert "MiB of /var/tmp, and " in done.host("h2")["reason"], "the dump is there twice until it is copied"
         else:

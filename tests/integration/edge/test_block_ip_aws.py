@@ -43,7 +43,7 @@ def test_a_protected_network_is_refused_either_way_round_and_nothing_is_written(
 
 
 def test_our_own_public_addresses_are_refused(edge: Aws) -> None:
-    done = block(edge.irctl(), "waf", edge.own, "--allow-private yes")
+    done = block(edge.irctl(), "waf", edge.own, "--allow-private")
     assert (done.code, "an Elastic IP address of our own" in done.host("waf")["reason"]) == (REFUSED, True), done.out
     assert edge.writes() == []
 
@@ -195,7 +195,7 @@ def test_a_lease_ends_with_its_own_addresses_and_another_block_goes_on(edge: Aws
 
 def test_no_secret_is_in_what_is_said_or_kept(edge: Aws) -> None:
     irctl = edge.irctl()
-    done = [block(irctl, "waf", "198.51.100.7", "--create-rule yes", *more) for more in ((), ("-vvv",))]
+    done = [block(irctl, "waf", "198.51.100.7", "--create-rule", *more) for more in ((), ("-vvv",))]
     assert done[0].code == 0, done[0].err
     kept = b"".join(path.read_bytes() for path in irctl.home.rglob("*") if path.is_file())
     for text in (*(one.out + one.err for one in done), kept.decode("utf-8", "replace")):

@@ -33,7 +33,7 @@ from tests.integration.edge.namespaces import (
 @pytest.fixture
 def edge(net: Net) -> Net:
     """With the table there already, and an element in it that somebody else has put there."""
-    assert net.irctl().block("--create-rule", "yes", "--address", "8.8.4.4").code == 0
+    assert net.irctl().block("--create-rule", "--address", "8.8.4.4").code == 0
     net.nft("flush", "set", "inet", "irctl", "blocked_v4")
     net.nft("add", "element", "inet", "irctl", "blocked_v4", "{ 45.155.205.9 timeout 1d }")
     return net
@@ -42,10 +42,10 @@ def edge(net: Net) -> Net:
 def test_a_blocked_address_gets_no_connection_its_neighbour_does_and_a_revert_lets_it_through(net: Net) -> None:
     irctl = net.irctl()
     assert (net.reaches("attacker"), net.reaches("neighbour")) == (True, True)
-    done = irctl.block("--address", ATTACKER, "--create-rule", "yes")
+    done = irctl.block("--address", ATTACKER, "--create-rule")
     assert (done.code, done.host("edge")["outcome"]) == (0, "changed"), done.err
     assert (net.reaches("attacker"), net.reaches("neighbour")) == (False, True)
-    assert irctl.block("--address", ATTACKER, "--create-rule", "yes").json["outcome"] == "unchanged"
+    assert irctl.block("--address", ATTACKER, "--create-rule").json["outcome"] == "unchanged"
     undone = irctl("revert", done.json["run"], "--json")
     assert undone.code == 0, undone.err
     assert (net.reaches("attacker"), net.reaches("neighbour"), net.held()) == (True, True, [])
@@ -56,7 +56,7 @@ def test_what_the_attacker_has_open_stops_too_and_ipv6_as_well(net: Net) -> None
     assert talks.stdin
     assert talks.stdout
     assert talks.stdout.readline() == "welcome\n"
-    done = net.irctl().block("--address", ATTACKER_V6, "--allow-private", "yes", "--create-rule", "yes")
+    done = net.irctl().block("--address", ATTACKER_V6, "--allow-private", "--create-rule")
     assert done.code == 0, done.err
     talks.stdin.write("and\n")
     talks.stdin.flush()
@@ -100,7 +100,7 @@ def test_a_revert_leaves_what_others_have_put_there(edge: Net) -> None:
 
 def test_a_dry_run_and_a_run_without_the_table_change_nothing(net: Net) -> None:
     irctl = net.irctl()
-    assert irctl.block("--address", ATTACKER, "--create-rule", "yes", "--check").json["outcome"] == "changed"
+    assert irctl.block("--address", ATTACKER, "--create-rule", "--check").json["outcome"] == "changed"
     refused = irctl.block("--address", ATTACKER)
     assert refused.code == REFUSED
     assert "There is no set blocked_v4 in the table inet irctl. --create-rule makes it." in refused.host("edge")["reason"]
@@ -111,7 +111,7 @@ def test_a_dry_run_and_a_run_without_the_table_change_nothing(net: Net) -> None:
 @pytest.mark.parametrize(("address", "why"), [(EDGE, "one of the host's own addresses"), (OFFICE, "protected by the inventory")])
 def test_own_and_protected_addresses_are_refused_and_the_set_is_as_it_was(edge: Net, address: str, why: str) -> None:
     before = edge.held()
-    refused = edge.irctl().block("--address", address, "--allow-private", "yes")
+    refused = edge.irctl().block("--address", address, "--allow-private")
     assert (refused.code, edge.held()) == (REFUSED, before)
     assert why in refused.host("edge")["reason"]
 
@@ -129,7 +129,7 @@ def test_a_list_that_no_rule_uses_is_no_success(edge: Net) -> None:
     done = edge.irctl().block("--address", ATTACKER)
     assert (done.code, edge.held()) == (REFUSED, [("45.155.205.9", 86400)])
     assert "The set blocked_v4 blocks nothing: no rule asks for it." in done.host("edge")["reason"]
-    mended = edge.irctl().block("--address", ATTACKER, "--create-rule", "yes")
+    mended = edge.irctl().block("--address", ATTACKER, "--create-rule")
     assert (mended.code, edge.reaches("attacker")) == (0, False), mended.err
 
 
@@ -138,7 +138,7 @@ def test_a_rule_that_lets_packets_by_before_the_drop_is_no_success_and_a_new_rul
     done = edge.irctl().block("--address", ATTACKER)
     assert (done.code, edge.reaches("attacker")) == (REFUSED, True), done.err
     assert "asked in the chain irctl_drop, but no rule there drops all that is in it" in done.host("edge")["reason"]
-    mended = edge.irctl().block("--address", ATTACKER, "--create-rule", "yes")
+    mended = edge.irctl().block("--address", ATTACKER, "--create-rule")
     assert (mended.code, edge.reaches("attacker")) == (0, False), mended.err
 
 
@@ -159,7 +159,7 @@ def test_a_table_of_ones_own_with_one_ip_version_blocks_that_version(net: Net) -
 def test_a_set_that_merges_what_it_is_given_is_refused(net: Net) -> None:
     net.nft("add", "table", "inet", "irctl")
     net.nft("add", "set", "inet", "irctl", "blocked_v4", "{ type ipv4_addr; flags interval,timeout; auto-merge; }")
-    refused = net.irctl().block("--address", ATTACKER, "--create-rule", "yes")
+    refused = net.irctl().block("--address", ATTACKER, "--create-rule")
     assert (refused.code, net.held()) == (REFUSED, [])
     assert "merges what it is given (auto-merge)" in refused.host("edge")["reason"]
 
@@ -208,7 +208,7 @@ def sshd(edge: Net) -> dict[str, Any]:
 def test_where_the_host_is_managed_from_is_refused_over_ssh_and_the_set_is_as_it_was(edge: Net, sshd: dict[str, Any]) -> None:
     irctl, before = edge.irctl("neighbour", **sshd), edge.held()
     for address in (NEIGHBOUR, "203.0.113.0/24"):
-        refused = irctl.block("--address", address, "--allow-private", "yes")
+        refused = irctl.block("--address", address, "--allow-private")
         assert (refused.code, edge.held()) == (REFUSED, before), refused.err
         assert "the address that this host is managed from by ssh" in refused.host("edge")["reason"] or address != NEIGHBOUR
     done = irctl.block("--address", ATTACKER)

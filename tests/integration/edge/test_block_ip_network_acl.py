@@ -74,7 +74,7 @@ def test_a_dry_run_makes_no_promise_that_the_change_would_not_keep(edge: Aws) ->
     edge.forget()
     for host, more in (("acl", {}), ("waf", {"edge_wafv2_web_acl": ""})):
         about = edge.nacl_host() if host == "acl" else edge.waf_host(**more)
-        done = block(edge.irctl(**{host: about}), host, "198.51.100.7", "--create-rule yes --check")
+        done = block(edge.irctl(**{host: about}), host, "198.51.100.7", "--create-rule --check")
         assert (done.code, edge.writes()) == (FAILED, []), done.out
 
 

@@ -179,10 +179,10 @@ def test_a_set_that_no_rule_uses_is_called_a_failure_and_the_addresses_are_in_it
     assert (done.code, done.host("waf")["outcome"]) == (FAILED, "failed")
     assert done.host("waf")["reason"] == (
         "Verify: 1 address is in the list. The set blocked-v4 blocks nothing: no rule of the web ACL shop uses it. "
-        "--create-rule yes makes one."
+        "--create-rule makes one."
     )
     assert edge.ip_set() == ["198.51.100.7/32"]
-    checked = block(edge.irctl(), "waf", "198.51.100.8", "--allow-private yes", "--check")
+    checked = block(edge.irctl(), "waf", "198.51.100.8", "--allow-private", "--check")
     assert "The set blocked-v4 blocks nothing" in checked.host("waf")["reason"], "a dry run says so too"
 
 
@@ -191,10 +191,10 @@ def test_the_rule_is_made_on_request_before_all_others_and_nothing_else_is_touch
     edge.with_rules({"Priority": 0, "Action": {"Allow": {}}, "Statement": geo})
     irctl = edge.irctl()
     before = edge.web_acl()
-    checked = block(irctl, "waf", "198.51.100.7", "2a00:1450:4::1", "--create-rule yes", "--check")
+    checked = block(irctl, "waf", "198.51.100.7", "2a00:1450:4::1", "--create-rule", "--check")
     assert checked.host("waf")["reason"].startswith("2 addresses would be blocked, what blocks them would be made")
     assert edge.web_acl() == before
-    done = block(irctl, "waf", "198.51.100.7", "2a00:1450:4::1", "--create-rule yes")
+    done = block(irctl, "waf", "198.51.100.7", "2a00:1450:4::1", "--create-rule")
     assert (done.code, done.host("waf")["reason"]) == (0, "2 addresses blocked, what blocks them made, 2 in the list"), done.err
     ours, theirs = sorted(edge.web_acl()["Rules"], key=lambda rule: int(rule["Priority"]))
     assert (ours["Name"], ours["Priority"], ours["Action"]) == ("irctl-block-ip", 0, {"Block": {}})
@@ -203,7 +203,7 @@ def test_the_rule_is_made_on_request_before_all_others_and_nothing_else_is_touch
     assert theirs == {**before["Rules"][0], "Priority": 1}
     kept = ("Name", "Id", "ARN", "DefaultAction", "VisibilityConfig")
     assert [edge.web_acl().get(key) for key in kept] == [before.get(key) for key in kept]
-    again = block(irctl, "waf", "198.51.100.7", "--create-rule yes")
+    again = block(irctl, "waf", "198.51.100.7", "--create-rule")
     assert (again.code, again.json["outcome"]) == (0, "unchanged")
 
 

@@ -164,9 +164,7 @@ def test_what_the_host_keeps_is_for_root_alone_and_holds_no_secret(far: Far) -> 
 def test_the_times_of_the_kernel_are_extended_too(far: Far, tmp_path: Path) -> None:
     where = {"ansible_become": True, "block_ip_backend": "nftables", "edge_protected": ["192.0.2.0/24"]}
     edge = Far(far.set, make(far.set, tmp_path / "edge", **where))
-    done = edge.irctl(
-        "remediate", "block-ip", "--host", "h1", "--address", ATTACKER, "--create-rule", "yes", "--for", "5m", "--json"
-    )
+    done = edge.irctl("remediate", "block-ip", "--host", "h1", "--address", ATTACKER, "--create-rule", "--for", "5m", "--json")
     assert done.code == 0, done
     [lease] = edge.on()
     assert (lease["armed"], edge.nothing_left) == ({"h1": "kernel"}, True)

@@ -108,11 +108,10 @@ def test_a_choice_is_held_to() -> None:
     assert refused("--mode", "x" * 5000) == f"--mode: one of soft, hard is needed (got '{'x' * 79}~')"
 
 
-def test_yes_and_no_have_several_words_and_nothing_is_not_one_of_them() -> None:
-    for word, truth in (("yes", True), ("TRUE", True), ("1", True), ("on", True), ("no", False), ("false", False), ("0", False)):
-        assert typed("--force", word) == {"x_force": truth}
-    for word in ("", " ", "maybe", "2"):
-        assert refused("--force", word) == f"--force: yes or no is needed (got '{word}')"
+def test_yes_and_no_are_two_flags_and_neither_is_sent_unless_it_was_typed() -> None:
+    assert typed("--force") == {"x_force": True}
+    assert typed("--no-force") == {"x_force": False}, "an inventory may say yes"
+    assert typed("--max", "7") == {"x_max": 7}
 
 
 def test_the_refused_value_is_shown_escaped_and_cut() -> None:
@@ -125,6 +124,13 @@ def test_help_is_made_of_description_default_and_example() -> None:
     assert (
         options.click_option(DATABASE).help == "Which. Repeat it for more, or give @FILE with one a line. Example: --database shop"
     )
+    assert options.click_option(FORCE).help == "Whether. Default: --no-force."
+    assert [options.example(option) for option in (IDLE, DATABASE, MODE, FORCE)] == [
+        "--idle-for 30m",
+        "--database shop",
+        "",
+        "--force",
+    ]
     assert [options.click_option(option).metavar for option in ALL[:3]] == ["DURATION", "NUMBER", "NAME"]
 
 

@@ -33,10 +33,10 @@ def test_what_may_be_blocked_is_not_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("10.1.2.3", "10.1.2.3 is in 10.0.0.0/8, private; --allow-private yes blocks it all the same."),
-        ("192.168.0.0/24", "192.168.0.0/24 is in 192.168.0.0/16, private; --allow-private yes blocks it all the same."),
-        ("198.51.100.7", "198.51.100.7 is in 198.51.100.0/24, for documentation; --allow-private yes blocks it all the same."),
-        ("fd12::/48", "fd12::/48 is in fc00::/7, private; --allow-private yes blocks it all the same."),
+        ("10.1.2.3", "10.1.2.3 is in 10.0.0.0/8, private; --allow-private blocks it all the same."),
+        ("192.168.0.0/24", "192.168.0.0/24 is in 192.168.0.0/16, private; --allow-private blocks it all the same."),
+        ("198.51.100.7", "198.51.100.7 is in 198.51.100.0/24, for documentation; --allow-private blocks it all the same."),
+        ("fd12::/48", "fd12::/48 is in fc00::/7, private; --allow-private blocks it all the same."),
         ("100.64.0.0/24", "100.64.0.0/24 is in 100.64.0.0/10, shared by the customers of a carrier;"),
         ("91.1.0.0/16", "91.1.0.0/16 is wider than /24, the widest that may be blocked; --widest-v4 changes that."),
         ("2a00:1450::/32", "2a00:1450::/32 is wider than /48, the widest that may be blocked; --widest-v6 changes that."),
