@@ -10,13 +10,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import archive, hundred_hosts, many_sessions, one_host, remediation_help, verify
+from benchmarks import archive, hundred_hosts, many_remediations, many_sessions, one_host, remediation_help, verify
 from benchmarks import help as plain_help
 from benchmarks.measure import Ratio
 
 BENCHMARKS = {
     one.NAME: one.run
-    for one in (plain_help, remediation_help, one_host, many_sessions, hundred_hosts, verify, archive.Small, archive.Large)
+    for one in (
+        plain_help,
+        remediation_help,
+        many_remediations,
+        one_host,
+        many_sessions,
+        hundred_hosts,
+        verify,
+        archive.Small,
+        archive.Large,
+    )
 }
 LINE = "{:<17} {:>8} {:>8} {:>7} {:>8}  {:<6}  {}"
 

@@ -10,4 +10,4 @@ NAME = "help"
 def run(pairs: int) -> Ratio:
     ours = Side("irctl --help", command(IRCTL, "--help"))
     peer = Side("ansible-playbook --version", command(BIN / "ansible-playbook", "--version"))
-    return in_turns(NAME, ours, peer, target=0.3, pairs=pairs * 3)
+    return in_turns(NAME, ours, peer, target=0.15, pairs=pairs * 3)

@@ -10,4 +10,4 @@ NAME = "remediation-help"
 def run(pairs: int) -> Ratio:
     ours = Side("irctl remediate db-connections --help", command(IRCTL, "remediate", "db-connections", "--help"))
     peer = Side("irctl --help", command(IRCTL, "--help"))
-    return in_turns(NAME, ours, peer, target=1.5, pairs=pairs * 3)
+    return in_turns(NAME, ours, peer, target=1.2, pairs=pairs * 3)

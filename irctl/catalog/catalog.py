@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -91,5 +90,7 @@ def printable(name: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean x?' where something known is near, else ''."""
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), 1)
     return f" Did you mean {near[0]}?" if near else ""

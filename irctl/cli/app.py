@@ -12,7 +12,7 @@ import click
 
 from irctl import __version__
 from irctl.cli import output
-from irctl.cli.base import Group
+from irctl.cli.base import Group, UnknownCommand
 from irctl.errors import FAILED, INDETERMINATE, INVALID, IrctlError
 from irctl.running import signals
 
@@ -117,11 +117,14 @@ def _carry_out(given: list[str]) -> int:
 def message_of(error: click.ClickException) -> str:
     """What click refuses, as `--option: why (got '...')`."""
     from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+    from irctl.cli import suggestions
     from irctl.cli.option_types import flag_of
 
+    if isinstance(error, UnknownCommand):
+        return suggestions.unknown_command(error)
     if isinstance(error, click.NoSuchOption):
-        near = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
-        return f"{printable(error.option_name, 80)}: no such option.{near}"
+        meant = suggestions.for_option(error.ctx, error.option_name, error.possibilities or ())
+        return f"{printable(error.option_name, 80)}: no such option. {meant}".rstrip()
     if isinstance(error, click.MissingParameter):
         example = {"--host": ", such as --host prod"}.get(flag_of(error.param), "")
         return f"{flag_of(error.param)}: it must be given{example}"

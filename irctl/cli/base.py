@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from irctl.catalog import config
 from irctl.cli.help_text import HelpText
 from irctl.errors import invalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from irctl.catalog.config import Settings
 
 GLOBALS = ("inventory", "home", "json", "verbose")
 
@@ -59,9 +62,28 @@ class Group(HelpText, click.Group):
         super().__init__(*args, **kwargs)
         self.params += global_options()
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            if args[0].startswith("-"):
+                raise
+            raise UnknownCommand(ctx, args[0]) from None
 
-def settings_of(ctx: click.Context) -> config.Settings:
+
+class UnknownCommand(click.UsageError):
+    """A group has no command of this name."""
+
+    def __init__(self, ctx: click.Context, word: str) -> None:
+        super().__init__("no such command", ctx)
+        self.ctx: click.Context = ctx
+        self.word = word
+
+
+def settings_of(ctx: click.Context) -> Settings:
     """The settings in force for this command. Raises Invalid."""
+    from irctl.catalog import config
+
     return config.load(root_of(ctx), os.environ)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from irctl.catalog import catalog, summaries
+from irctl.catalog import catalog
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options, order_options
 from irctl.cli.base import Command, Group, settings_of
@@ -41,11 +41,14 @@ class Remediations(Group):
         return list(catalog.names(settings_of(ctx).contents))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from irctl.catalog import summaries
+
         entries = summaries.summaries(settings_of(ctx).contents)
         widest = max((len(entry.name) for entry in entries), default=0)
         for theme, group in summaries.by_theme(entries).items():
             with formatter.section(theme):
-                formatter.write_dl([(entry.name.ljust(widest), entry.text) for entry in group])
+                for entry in group:  # written as it is: to look for a place to break each line takes long where there are 200
+                    formatter.write(f"  {entry.name:<{widest}}  {entry.text}\n")
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         remediation = catalog.load(cmd_name, settings_of(ctx).contents)

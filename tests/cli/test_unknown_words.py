@@ -29,6 +29,9 @@ def test_a_name_that_no_remediation_could_have_is_refused(refused: Refused, valu
     ("words", "near"),
     [
         (["--hots", "prod"], "--host"),
+        (["--dry-run"], "--check"),
+        (["-C"], "--check"),
+        (["--limit", "prod"], "--host"),
         (["--idle", "10m"], ""),
         (["--extra-vars", "a=b"], ""),
         (["-e", "a=b"], ""),
@@ -40,6 +43,37 @@ def test_an_unknown_option_is_refused(refused: Refused, words: list[str], near: 
     said = refused(*DB, *words)
     assert "no such option" in said.lower()
     assert f"Did you mean {near}" in said if near else True
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("remidiate", "Did you mean irctl remediate?"),
+        ("list", "Did you mean irctl catalog, irctl runs or irctl incident list?"),
+        ("hosts", "Did you mean irctl lab status, or: ansible-inventory --graph"),
+        ("block-ip", "It is a remediation: irctl remediate block-ip."),
+        ("postgres", "It is a diagnosis: irctl diagnose postgres."),
+        ("unblock-ip", "To undo what a run changed: irctl revert RUN"),
+        ("db-conections", "Did you mean irctl remediate db-connections?"),
+        ("xyzzy", ""),
+    ],
+)
+def test_an_unknown_verb_gets_a_suggestion_and_the_list(refused: Refused, word: str, meant: str) -> None:
+    message = refused(word)
+    assert message.startswith(f"command: '{word}' is none of irctl. {meant}")
+    assert message.endswith("lab, doctor, completion.")
+
+
+def test_an_unknown_command_of_a_group_gets_the_groups_own(refused: Refused) -> None:
+    assert (
+        refused("lab", "upp") == "command: 'upp' is none of irctl lab. Did you mean irctl lab up? The commands of irctl lab are "
+        "down, fault, status, up."
+    )
+
+
+@pytest.mark.parametrize("verb", ["remediate", "plan", "request", "diagnose"])
+def test_an_option_before_the_name_says_that_the_name_comes_first(refused: Refused, verb: str) -> None:
+    assert refused(verb, "--host", "lab", "x") == f"--host: no such option. The name comes first: irctl {verb} NAME --host ..."
 
 
 @pytest.mark.parametrize("words", [["remediat"], ["x\n"], ["\x1b[2J"], ["lab", "upp"], ["evidence", "check"], ["x" * 5000]])

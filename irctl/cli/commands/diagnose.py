@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from irctl.catalog import catalog, summaries
+from irctl.catalog import catalog
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options, order_options
 from irctl.cli.base import Group, settings_of, wants_json
@@ -21,6 +21,8 @@ class _Diagnoses(Group):
         return list(catalog.names(settings_of(ctx).contents, diagnoses=True))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from irctl.catalog import summaries
+
         with formatter.section("Diagnoses"):
             entries = summaries.summaries(settings_of(ctx).contents, diagnoses=True)
             formatter.write_dl([(entry.name, entry.text) for entry in entries])

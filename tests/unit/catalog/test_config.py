@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from irctl.catalog import config
@@ -116,3 +117,12 @@ def test_an_inventory_that_is_missing_or_empty_is_refused(tmp_path: Path) -> Non
 def test_where_there_is_no_inventory_at_all_the_lab_is_offered(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="irctl lab up"):
         config.load({"home": str(tmp_path)}, {}).inventory_path()
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "/srv/data"])
+def test_home_and_configuration_lie_where_platformdirs_says(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    settings = config.load({}, {name: text for name, text in os.environ.items() if not name.startswith("IRCTL_")})
+    assert settings.home.value == platformdirs.user_data_dir("irctl")
+    assert settings.config.value == f"{platformdirs.user_config_dir('irctl')}/config.yml"
