@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from irctl import __version__
-from irctl.cli import output
+from irctl.cli import color, output
 from irctl.cli.base import Group, UnknownCommand
 from irctl.errors import FAILED, INDETERMINATE, INVALID, IrctlError
 from irctl.running import signals
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _carry_out(given: list[str]) -> int:
     try:
-        code = cli.main(given, prog_name="irctl", standalone_mode=False)
+        code = cli.main(given, prog_name="irctl", standalone_mode=False, color=color.setting())
     except IrctlError as error:
         code = _tell(str(error), error.outcome, error.exit_code, given)
     except click.exceptions.NoArgsIsHelpError as error:

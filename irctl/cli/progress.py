@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -11,11 +12,14 @@ from typing import Any
 
 import click
 
-from irctl.cli import render
+from irctl.cli import color, render
 from irctl.orders.flow import Order
 from irctl.running.results import Step
 
 FEW = 10  # hosts that get a line each; above it a phase gets one line for all
+
+
+STOPPED = {"unreachable": "unreachable"}  # what is shown of a host that goes no further
 
 
 class Lines:
@@ -41,7 +45,7 @@ class Lines:
     def _header(self, hosts: list[str]) -> None:
         order, self._hosts = self._order, len(hosts)
         count = f"{self._hosts} host{'s' if self._hosts != 1 else ''}"
-        parts = [click.style(order.found.name, bold=True), f"{', '.join(order.names)} ({count})", order.incident]
+        parts = [click.style(order.found.name, bold=True), f"{render.names(order.names)} ({count})", order.incident]
         parts.append("check: nothing is changed" if order.check else "")
         self._write(" · ".join(part for part in parts if part))
 
@@ -51,12 +55,12 @@ class Lines:
             self._under_way(step.phase)
             return
         self._ended[step.phase] += 1
-        if step.phase == "Report" and step.status == "ok":
+        if step.phase == "Report":
             return
-        if self._hosts <= FEW:
+        if step.status != "ok":  # the result says the reason, once
+            self._write(_line(step.phase, step.seconds, f"{step.host}: {STOPPED.get(step.status, 'stopped')}", step.status))
+        elif self._hosts <= FEW:
             self._write(_line(step.phase, step.seconds, f"{step.host}: {step.said}" if step.said else step.host, step.status))
-        elif step.status != "ok":
-            self._write(_line(step.phase, step.seconds, f"{step.host}: {step.said}", step.status))
         elif self._ended[step.phase] == self._hosts:
             self._write(_line(step.phase, time.monotonic() - self._since[step.phase], f"{self._hosts} hosts", "ok"))
 
@@ -72,8 +76,9 @@ def progress(order: Order, *, quiet: bool) -> Iterator[Callable[[str, Any], None
     """Yield what takes the notices of a run and shows them; with quiet only its warnings."""
     if quiet:
         yield render.notices_only
-    elif not sys.stderr.isatty():
-        yield Lines(order, lambda line: click.echo(line, err=True), lambda text: None)
+    elif not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        colour = color.setting()  # now: a run has an environment of its own
+        yield Lines(order, lambda line: click.echo(line, err=True, color=colour), lambda text: None)
     else:
         with _live(order) as lines:
             yield lines
@@ -89,8 +94,9 @@ def _live(order: Order) -> Iterator[Lines]:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading the inventory")
+        plain = color.setting() is False
         yield Lines(
             order,
-            lambda line: console.print(Text.from_ansi(line), soft_wrap=True),
+            lambda line: console.print(Text(click.unstyle(line)) if plain else Text.from_ansi(line), soft_wrap=True),
             lambda text: bar.update(task, description=text),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl import errors
 from irctl.running.engine import End, Event
 
+_WRAPPING = re.compile(r"^(?:(?:Task|Module|Action) failed: )+")
 PHASES = ("Gather", "Guard", "Capture", "Change", "Verify", "Report")
 
 
@@ -76,7 +78,7 @@ class Account:
     def _end(self, status: str, host: str, phase: str, data: Mapping[str, Any]) -> None:
         result = data.get("res") or {}
         self.phase[host] = phase or self.phase.get(host, "")
-        said = printable(result.get("msg") or "")
+        said = _plain(result.get("msg") or "")
         if phase == "Report" and str(data.get("task_action")).endswith("set_stats"):  # a target's own words are none
             self._stop(host, (result.get("ansible_stats") or {}).get("data"))
         if phase == "Change" and result.get("changed"):
@@ -87,7 +89,7 @@ class Account:
             if result.get("undecided") is True and phase == "Verify":
                 self.undecided.add(host)
         if status == "unreachable":
-            self.unreachable.setdefault(host, _plain(said))
+            self.unreachable.setdefault(host, said)
         if phase:
             self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, said))
 
@@ -101,11 +103,14 @@ class Account:
         return self.phase.get(host, "") if host in {*self.failed, *self.unreachable} else self._now
 
 
-def _plain(said: str) -> str:
-    """What ssh says of a host's key, without its banner."""
-    if "IDENTIFICATION HAS CHANGED" in said:
+def _plain(message: Any) -> str:
+    """A task's message without what Ansible puts before it, and of what ssh printed only the last line: the rest are banners."""
+    text = _WRAPPING.sub("", str(message))
+    if "IDENTIFICATION HAS CHANGED" in text:
         return "The host's ssh key is not the one in known_hosts, so nobody was logged in. Ask its owner before you accept it."
-    return said
+    before, ssh, printed = text.partition("Failed to connect to the host via ssh: ")
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    return printable(before + ssh + lines[-1] if lines else text)
 
 
 def _phase(task: str) -> str:

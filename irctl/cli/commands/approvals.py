@@ -71,7 +71,7 @@ def _row(request_status: RequestStatus) -> list[str]:
     document = _object(request_status)
     roles = [f"{role}: {who}" for role, who in document["approved"].items()] + [f"{role}: ..." for role in document["waits_for"]]
     waiting = f"{', '.join(roles)}; until {document['expires']}"
-    return [short, state, document["remediation"], ", ".join(document["hosts"][:5]), reason or waiting]
+    return [short, state, document["remediation"], render.names(document["hosts"]), reason or waiting]
 
 
 @command.command(name="show", hidden=True, epilog="Example: irctl approvals show 3f9a1c20b7de")

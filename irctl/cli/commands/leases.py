@@ -60,7 +60,7 @@ def _show(home: Path, active: list[Lease], *, as_json: bool) -> None:
 def _row(home: Path, lease: Lease, seconds: int) -> list[str]:
     when = f"in {timedelta(seconds=seconds)}, {_ends(seconds)}" if seconds > 0 else "is over"
     failed = click.style(f"  FAILED {lease.attempts} times: {lease.why}", fg="red") if lease.state == leases.FAILED else ""
-    return [lease.run, lease.remediation, ", ".join(lease.hosts), lease.owner, _armed(leases.near(home, lease)), when + failed]
+    return [lease.run, lease.remediation, render.names(lease.hosts), lease.owner, _armed(leases.near(home, lease)), when + failed]
 
 
 def _armed(near: dict[str, str]) -> str:
@@ -68,7 +68,7 @@ def _armed(near: dict[str, str]) -> str:
     words = ["controller"]
     for kind, name in ((leases.HOST, "host timer"), (leases.KERNEL, "kernel")):
         hosts = [host for host, where in near.items() if where == kind]
-        words += [name if len(hosts) == len(near) else f"{name} of {', '.join(hosts)}"] if hosts else []
+        words += [name if len(hosts) == len(near) else f"{name} of {render.names(hosts)}"] if hosts else []
     return " + ".join(words)
 
 
@@ -99,7 +99,7 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
     lease = leases.find(settings.home_path, run)
     how = undo.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
     document = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
-    render.sentence(f"ended: {lease.remediation} on {', '.join(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
+    render.sentence(f"ended: {lease.remediation} on {render.names(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
     return DONE
 
 
@@ -117,7 +117,7 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
     if still_armed:
         click.echo(f"warning: the end that is armed on the host goes on trying: {still_armed}", err=True)
     document = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": still_armed}
-    render.sentence(f"given up: {lease.remediation} on {', '.join(lease.hosts)}", document, as_json=wants_json(ctx))
+    render.sentence(f"given up: {lease.remediation} on {render.names(lease.hosts)}", document, as_json=wants_json(ctx))
 
 
 @command.command(name="run-due", epilog="Example: irctl leases run-due")

@@ -34,7 +34,7 @@ def _row(drill: Drill) -> list[str]:
     detect = f"detected in {drill.detect:.1f} s" if drill.detect is not None else ""
     mitigate = f"mended in {drill.mitigate:.1f} s" if drill.mitigate is not None else ""
     rest = " · ".join(part for part in (drill.why, f"{drill.seconds:.1f} s in all", drill.incident) if part)
-    return [drill.remediation, ", ".join(drill.hosts[:5]), _verdict(drill), detect, mitigate, rest]
+    return [drill.remediation, render.names(drill.hosts), _verdict(drill), detect, mitigate, rest]
 
 
 def _verdict(drill: Drill) -> str:

@@ -19,7 +19,7 @@ def show(folders: Sequence[Folder], *, as_json: bool) -> None:
     elif not rows:
         click.echo("There are no runs yet.")
     else:
-        render.table([row["run"], render.outcome(row["outcome"], check=row["check"]), ", ".join(row["hosts"][:5])] for row in rows)
+        render.table([row["run"], render.outcome(row["outcome"], check=row["check"]), render.names(row["hosts"])] for row in rows)
 
 
 def _row(folder: Folder) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def explained(message: str) -> Failure:
             f"Every connection slot that this role may use is taken ({text}). "
             "Connect as a role with reserved slots: a superuser, or a member of pg_use_reserved_connections (PostgreSQL 16)."
         )
+    if "no password supplied" in text:
+        return Failure(f"PostgreSQL asks for a password and there is none: name a file of mode 0600 in postgres_passfile ({text})")
     if "FATAL" in text and "starting up" not in text and "shutting down" not in text:
         return Failure(f"PostgreSQL refused the connection: {text}")
     return Unreachable(f"PostgreSQL does not answer: {text}")

@@ -29,6 +29,14 @@ def test_a_refused_login_is_a_failure_and_not_an_unreachable_server() -> None:
     assert "refused the connection" in str(failure)
 
 
+def test_a_missing_password_is_not_a_server_that_does_not_answer() -> None:
+    failure = client.explained('connection to server at "127.0.0.1", port 5432 failed: fe_sendauth: no password supplied')
+    assert not isinstance(failure, Unreachable)
+    assert str(failure).startswith(
+        "PostgreSQL asks for a password and there is none: name a file of mode 0600 in postgres_passfile"
+    )
+
+
 @pytest.mark.parametrize(
     "said",
     [

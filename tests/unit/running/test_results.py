@@ -163,6 +163,23 @@ def test_a_key_that_is_not_the_known_one_is_said_without_the_banner() -> None:
     assert "@" not in reason
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Task failed: Module failed: The disk is full.", "The disk is full."),
+        (
+            "Task failed: Failed to connect to the host via ssh: Members only!\r\n\r\nConnection timed out during banner exchange"
+            "\r\nConnection to 192.0.2.1 port 22 timed out\r\n",
+            "Failed to connect to the host via ssh: Connection to 192.0.2.1 port 22 timed out",
+        ),
+        ("The Task failed: twice", "The Task failed: twice"),
+        ("two\nlines", "two?lines"),
+    ],
+)
+def test_a_message_is_told_without_what_ansible_and_a_banner_put_before_it(message: str, reason: str) -> None:
+    assert Story().step("a", "Gather", "unreachable", message).told("a", end=End(code=4))["a"].reason == reason
+
+
 def test_an_unreachable_host_is_unreachable() -> None:
     found = Story().step("a", "Gather", "unreachable", "no route").told("a", end=End(code=4))
     assert (found["a"].outcome, found["a"].reason) == ("unreachable", "no route")
