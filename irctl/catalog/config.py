@@ -29,10 +29,11 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Setting:
-    """One value and its origin, as `doctor` prints it."""
+    """One value and its origin, as `doctor` prints it. `problem` says why the value cannot be used; '' where it can."""
 
     value: str
     origin: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,29 @@ class Settings:
 
 
 def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Put the settings together from flags, IRCTL_* variables and the configuration file. Raises Invalid."""
+    """Put the settings together from flags, IRCTL_* variables and the configuration file. Raises Invalid for a wrong one."""
+    settings = load_unchecked(given, environment)
+    for key, setting in vars(settings).items():
+        if setting.problem:
+            where = f"{setting.origin}: {key}" if os.sep in setting.origin else setting.origin
+            raise invalid(where, setting.problem, setting.value)
+    return settings
+
+
+def load_unchecked(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """The same where each wrong setting keeps its problem. Raises Invalid where the configuration file cannot be read."""
     config = _config_path(environment)
     written = _read(Path(config.value), config.origin)
 
     def setting(key: str, default: str) -> Setting:
-        if given.get(key):
-            return Setting(given[key], f"--{key}")
-        if environment.get(f"IRCTL_{key.upper()}"):
-            return Setting(environment[f"IRCTL_{key.upper()}"], f"IRCTL_{key.upper()}")
-        if written.get(key) not in (None, "", []):
-            value = written[key]
-            return Setting(os.pathsep.join(value) if isinstance(value, list) else str(value), config.value)
+        variable = f"IRCTL_{key.upper()}"
+        for value, origin in (
+            (given.get(key), f"--{key}"),
+            (environment.get(variable), variable),
+            (written.get(key), config.value),
+        ):
+            if value not in (None, "", []):
+                return _setting(key, value, origin)
         return Setting(default, "default")
 
     home = setting("home", _platform("data", environment))
@@ -107,6 +119,38 @@ def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     others = {key: setting(key, "") for key in KEYS[3:] if key != "severity_profile"}
     profile = setting("severity_profile", "linguamate")
     return Settings(home, setting("inventory", lab), setting("content", ""), config, severity_profile=profile, **others)
+
+
+def _setting(key: str, value: object, origin: str) -> Setting:
+    if key == "content" and isinstance(value, list) and all(isinstance(folder, str) for folder in value):
+        value = os.pathsep.join(value)
+    if not isinstance(value, str):
+        return Setting(str(value), origin, _WANTED.get(key, "text is needed, in quotes where it is a number"))
+    try:
+        _CHECKS.get(key, _printable)(value)
+    except ValueError as error:
+        return Setting(value, origin, str(error))
+    return Setting(value, origin)
+
+
+def _printable(value: str) -> None:
+    if "\0" in value or "\n" in value:
+        raise ValueError("one line of text is needed")
+
+
+def _duration(value: str) -> None:
+    from ansible_collections.irctl.runbooks.plugins.module_utils import values
+
+    values.seconds(value)
+
+
+def _url(value: str) -> None:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("it must begin with http:// or https://")
+
+
+_WANTED = {"break_glass": "a time with a unit is needed, such as 24h", "content": "a folder or a list of folders is needed"}
+_CHECKS = {"break_glass": _duration, "timestamp_url": _url}  # raise ValueError
 
 
 def _config_path(environment: Mapping[str, str]) -> Setting:

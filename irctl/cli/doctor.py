@@ -5,19 +5,22 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.approvals import countersigning, recheck
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
 from irctl.errors import IrctlError
+from irctl.incidents import severity
 from irctl.lab import aws
 from irctl.leases import leases
-from irctl.record import home_check, runs
+from irctl.record import home_check, runs, signing
 
 FEW = 5  # sentences of one check
 SEARCH = "bring it back from a copy, or find out who took it: irctl evidence verify"
@@ -41,7 +44,9 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield _package("ansible-core", "pip install 'ansible-core>=2.19,<2.21'")
     yield _package("ansible-runner", "pip install 'ansible-runner>=2.4,<3'")
     yield _home(settings)
-    yield _inventory(settings)
+    if not settings.inventory.problem:
+        yield _inventory(settings)
+    yield from _settings(settings)
     yield _break_glass(settings)
     holds, present = "what allowed each run holds", "each record that the journal knows is there"
     yield _without_faults("approvals", lambda: recheck.faults(settings), holds, "look: irctl evidence verify RUN")
@@ -89,6 +94,38 @@ def _inventory(settings: Settings) -> Check:
         return Check("inventory", True, str(settings.inventory_path()))
     except IrctlError as error:
         return Check("inventory", False, str(error), "irctl --inventory PATH, IRCTL_INVENTORY, or irctl lab up", False)
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    """Each setting that is wrong, and whether what the others name is there."""
+    for key, setting in vars(settings).items():
+        problem = setting.problem or (_unusable(key, settings) if setting.value and setting.origin != "default" else "")
+        if problem:
+            yield Check(key, False, f"{problem} (got '{printable(setting.value, 80)}')", f"change it: {setting.origin}")
+
+
+def _unusable(key: str, settings: Settings) -> str:
+    """Why a setting of a right form is of no use all the same, or ''."""
+    try:
+        if key == "severity_profile":
+            severity.profile(settings.severity_profile.value)
+        elif key == "allowed_signers":
+            signing.read_allowed(Path(settings.allowed_signers.value).expanduser())
+        elif key == "signing_key" and not _is_file(Path(settings.signing_key.value).expanduser()):
+            return "no such file"
+        elif key == "content":
+            for content in settings.contents:
+                names([content])
+    except IrctlError as error:
+        return str(error).rpartition(" (got ")[0].partition(": ")[2] or str(error)
+    return ""
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _break_glass(settings: Settings) -> Check:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +35,17 @@ def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
         padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join([*padded, row[-1]]).rstrip())
     return lines
+
+
+def wrapped(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows as a table whose last column goes over several lines where the terminal, or 80 columns, is narrower."""
+    table = [list(row) for row in rows]
+    starts = [line[:-1] for line in aligned([*row[:-1], "|"] for row in table)]
+    for row, start in zip(table, starts, strict=True):
+        indent = len(click.unstyle(start))
+        width = max(20, shutil.get_terminal_size().columns - indent)
+        lines = textwrap.wrap(row[-1], width, break_long_words=False, break_on_hyphens=False) or [""]
+        click.echo(f"\n{' ' * indent}".join([start + lines[0], *lines[1:]]).rstrip())
 
 
 def sentence(text: str, document: Mapping[str, Any], *, as_json: bool) -> None:

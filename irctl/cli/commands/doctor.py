@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.catalog import config
+from irctl.catalog.config import Settings
 from irctl.cli import doctor, render
-from irctl.cli.base import Command, remind, settings_of, wants_json
+from irctl.cli.base import Command, remind, root_of, wants_json
 from irctl.errors import DONE, FAILED
 
 
@@ -17,24 +20,29 @@ from irctl.errors import DONE, FAILED
 def command(ctx: click.Context) -> int:
     """Say what is missing on this machine, for which remediation, and the command that installs it.
 
-    Exit 1: irctl cannot work, or its journal is broken.
+    Exit 1: irctl cannot work, a setting is wrong, or the journal is broken.
     """
-    settings = settings_of(ctx)
+    settings = config.load_unchecked(root_of(ctx), os.environ)
     remind(settings.home_path)
     checks = list(doctor.checks(settings))
-    in_force = {key: asdict(value) for key, value in vars(settings).items()}
     if wants_json(ctx):
-        render.as_object({"schema": "irctl/doctor/1", "checks": [asdict(check) for check in checks], "settings": in_force})
+        in_force = {key: {"value": setting.value, "origin": setting.origin} for key, setting in vars(settings).items()}
+        rows = [asdict(check) for check in checks]
+        render.as_object({"schema": "irctl/doctor/1", "checks": rows, "settings": in_force})
     else:
-        render.table(
-            [_mark(check), check.name, printable(check.says + ("" if check.good else f"  ->  {check.mend}"))] for check in checks
-        )
-        click.echo("\nIn force")
-        render.table(
-            [f"  {key}", printable(value["value"] or "-", 200), f"({printable(value['origin'], 200)})"]
-            for key, value in in_force.items()
-        )
+        _print(checks, settings)
     return FAILED if any(check.needed and not check.good for check in checks) else DONE
+
+
+def _print(checks: list[doctor.Check], settings: Settings) -> None:
+    render.wrapped([_mark(check), check.name, printable(_sentence(check))] for check in checks)
+    click.echo("\nIn force")
+    in_force = {key: f"{setting.value or '-'} ({setting.origin})" for key, setting in vars(settings).items()}
+    render.wrapped([f"  {key}", printable(sentence, 400)] for key, sentence in in_force.items())
+
+
+def _sentence(check: doctor.Check) -> str:
+    return check.says if check.good or check.mend in check.says else f"{check.says}  ->  {check.mend}"
 
 
 def _mark(check: doctor.Check) -> str:

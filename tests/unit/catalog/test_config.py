@@ -126,3 +126,33 @@ def test_home_and_configuration_lie_where_platformdirs_says(monkeypatch: pytest.
     settings = config.load({}, {name: text for name, text in os.environ.items() if not name.startswith("IRCTL_")})
     assert settings.home.value == platformdirs.user_data_dir("irctl")
     assert settings.config.value == f"{platformdirs.user_config_dir('irctl')}/config.yml"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("inventory: [1, 2]", "inventory: text is needed, in quotes where it is a number (got '[1, 2]')"),
+        ("home: 7", "home: text is needed, in quotes where it is a number (got '7')"),
+        ("home: {a: b}", "home: text is needed, in quotes where it is a number (got '{'a': 'b'}')"),
+        ("content: [1]", "content: a folder or a list of folders is needed (got '[1]')"),
+        ("break_glass: 24", "break_glass: a time with a unit is needed, such as 24h (got '24')"),
+        ("break_glass: soon", "break_glass: "),
+        ("timestamp_url: ftp://x", "timestamp_url: it must begin with http:// or https:// (got 'ftp://x')"),
+        ('principal: "a\\nb"', "principal: one line of text is needed"),
+    ],
+)
+def test_a_wrong_setting_is_refused_when_it_is_read_and_kept_with_its_problem_for_the_doctor(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(text)
+    with pytest.raises(Invalid) as caught:
+        config.load({}, {"IRCTL_CONFIG": str(path)})
+    assert str(caught.value).startswith(f"{path}: {why}")
+    wrong = [key for key, setting in vars(config.load_unchecked({}, {"IRCTL_CONFIG": str(path)})).items() if setting.problem]
+    assert wrong == [text.partition(":")[0]]
+
+
+def test_a_wrong_variable_is_refused_by_its_name() -> None:
+    with pytest.raises(Invalid, match=r"^IRCTL_TIMESTAMP_URL: it must begin with http:// or https:// \(got 'ftp://x'\)$"):
+        config.load({}, {"IRCTL_TIMESTAMP_URL": "ftp://x"})
