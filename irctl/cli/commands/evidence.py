@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.evidence_names import shown
-from irctl.approvals import recheck
 from irctl.cli import completions, render
 from irctl.cli.base import Group, settings_of, wants_json
 from irctl.cli.option_types import Choice, Value
@@ -38,6 +37,8 @@ SHOWN = 50  # lines about single files; the rest is in the listing
 @click.pass_context
 def verify(ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: str | None) -> int:
     """Name what was changed, missing, added or reordered in a record or pack since it was sealed. PATH may be a copy anywhere."""
+    from irctl.approvals import recheck
+
     settings = settings_of(ctx)
     home, folder = settings.home_path, _folder(settings, what)
     allowed, ca = _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
