@@ -85,10 +85,12 @@ def applied(mutation: Mutation) -> Iterator[None]:
 
 
 def first_to_fail(tests: Sequence[str]) -> str:
-    """The test that fails first, or ''."""
+    """The test that fails first, or ''. Raises LookupError where the tests were cut short."""
     words = [sys.executable, "-m", "pytest", "-x", "--tb=no", "-rfE", *tests]
-    output = subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    done = subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    if not failed and done.returncode:
+        raise LookupError(f"the tests ended with {done.returncode}, and named none that failed")
     return failed[1] if failed else ""
 
 
