@@ -9,7 +9,7 @@ PYTEST = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS)
 # What Python has compiled is kept: a worker of the tests starts in half the time, a command in two thirds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick tests lint style bench docs clean
+.PHONY: demo test test-newer quick tests lint style bench docs clean
 
 demo: $(VENV)/lab.installed ## the whole story in a minute, on a real PostgreSQL of your own
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo
@@ -24,6 +24,9 @@ quick: $(VENV)/dev.installed ## an answer in two minutes: style, types, and what
 
 tests: $(VENV)/dev.installed
 	$(PYTEST) $(TESTS)
+
+test-newer: ## the tests on newer Pythons and ansible-cores, in chroots of Debian; says so where those cannot be made
+	tools/test-newer
 
 lint: style
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q

@@ -40,7 +40,7 @@ ON_HOSTS = (f"{INTEGRATION}/leases/test_leases_on_hosts.py", f"{INTEGRATION}/lea
 MUTATIONS = [
     Mutation("guard", f"{UTILS}/postgres/sessions.py", "refusals", "return []", (f"{UNIT}/postgres/test_sessions.py",)),
     Mutation("guard", f"{UTILS}/edge/block_list.py", "protected_overlaps", "return []", (f"{UNIT}/edge/test_block_list.py",)),
-    Mutation("guard", "irctl/leases/leases.py", "require_no_other", "return", LEASES),
+    Mutation("guard", "irctl/leases/register.py", "require_no_other", "return", LEASES),
     Mutation("guard", f"{UTILS}/host/leases.py", "clash", 'return ""', (f"{UNIT}/host/test_leases.py", *ON_HOSTS)),
     Mutation(
         "guard", "irctl/approvals/comparison.py", "difference", 'return ""', (f"{UNIT}/approvals", f"{INTEGRATION}/approvals")
@@ -49,7 +49,7 @@ MUTATIONS = [
     Mutation("proof", f"{UTILS}/archive/sending.py", "prove", "return []", (f"{INTEGRATION}/archive/test_archive_proof.py",)),
     Mutation("seal", "irctl/record/verifier.py", "differences", "return []", (f"{UNIT}/record/test_verifier.py",)),
     Mutation("seal", "irctl/record/verifier.py", "_chained", "return len(there)", (f"{UNIT}/record/test_verifier.py",)),
-    Mutation("seal", "irctl/orders/undo.py", "_require_as_sealed", "return", LEASES),
+    Mutation("seal", "irctl/orders/revert.py", "require_as_sealed", "return", LEASES),
     Mutation("revert", f"{UTILS}/postgres/writes.py", "objections", "return []", FREEZE),
     Mutation("revert", f"{UTILS}/moments.py", "elapsed", "return end.utc - start.utc", LEASES),
     Mutation("revert", f"{UTILS}/moments.py", "may_try", "return True", LEASES),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, values
 from irctl.approvals import break_glass, request, statements
 from irctl.approvals.people import People
 from irctl.catalog.config import Settings
@@ -47,7 +47,7 @@ def _as_sealed(folder: Folder) -> tuple[dict[str, Any], str]:
     begun = folder.document("run.json")
     if not (begun.get("approval") or {}).get("break_glass"):
         raise Invalid(f"RUN: {folder.run} did not break the glass; there is nothing to countersign")
-    if not (folder.path / seal.MANIFEST).exists():
+    if not paths.exists(folder.path / seal.MANIFEST):
         raise Refused(f"{folder.run} is under way; countersign it when it has ended")
     if is_void(folder):
         raise Invalid(f"RUN: {folder.run} was refused and changed nothing; there is nothing to countersign")
@@ -92,14 +92,14 @@ def reminders(home: Path) -> Iterator[str]:
     for marker in sorted((home / "uncountersigned").glob("*.json")):
         if RUN_ID.fullmatch(marker.stem):
             folder = Folder(home, marker.stem)
-            if (folder.path / "run.json").exists() and not is_void(folder):
+            if paths.exists(folder.path / "run.json") and not is_void(folder):
                 yield _reminder(marker.stem, _read(marker))
 
 
 def is_void(folder: Folder) -> bool:
     """Whether the run was refused on every host before anything was touched, by a record that is as it was sealed."""
     try:
-        if not (folder.path / "result.json").exists() or seal.differences(folder.path):
+        if not paths.exists(folder.path / "result.json") or seal.differences(folder.path):
             return False
         if known(folder.home).runs.get(folder.run) != [seal.manifest(folder.path)[1]]:
             return False
@@ -133,7 +133,7 @@ def _waits(settings: Settings, run: str, entry: Mapping[str, Any]) -> str:
         broken = {"by": entry.get("by"), "needed": entry.get("needed")}
         _require_valid(statements.everybody(settings), run, broken, signed, seal.manifest(folder.path)[1])
     except Invalid as error:
-        if _path(folder.home, run).exists():
+        if paths.exists(_path(folder.home, run)):
             return f"the countersignature of run {run} cannot be checked: {error}"
         return _reminder(run, {**entry, "break_glass": entry.get("reason")})
     except IrctlError as error:

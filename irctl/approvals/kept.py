@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.approvals import people, request, statements
 from irctl.approvals.people import People, Signer
 from irctl.approvals.request import Request
@@ -52,7 +52,7 @@ def roles_of(remediation: Remediation) -> list[str]:
 
 def require_unspent(home: Path, requested: Request, known: Ledger) -> None:
     """Raises Refused where a run has used the request before, even if the mark of that is gone."""
-    if os.path.lexists(spent_path(home, requested)) or requested.id in known.spent:
+    if paths.has_name(spent_path(home, requested)) or requested.id in known.spent:
         raise Refused(
             f"request {requested.id[:12]} was used before, by run {known.spent.get(requested.id, '(unknown)')}; it holds once"
         )
@@ -152,7 +152,7 @@ def stored(home: Path, requested: Request, needed: list[str]) -> list[Record]:
     found: list[Record] = []
     for role in needed:
         path = _slot(home, requested, role)
-        if os.path.lexists(path):
+        if paths.has_name(path):
             found.append(documents.read(path, "approval-1"))
             if found[-1]["role"] != role:
                 raise Refused(f"{path} was edited: it is an approval as {found[-1]['role']}")
@@ -184,7 +184,7 @@ def revoke(settings: Settings, needed: list[str], requested: Request, role: str,
 
 
 def _is_revoked(home: Path, requested: Request, role: str, who: str, known: Ledger) -> bool:
-    return (role, who) in known.revoked.get(requested.id, ()) or os.path.lexists(_revocation(home, requested, role, who))
+    return (role, who) in known.revoked.get(requested.id, ()) or paths.has_name(_revocation(home, requested, role, who))
 
 
 def _slot(home: Path, requested: Request, role: str) -> Path:

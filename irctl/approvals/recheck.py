@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.approvals import break_glass, kept, people, plan, request, statements
 from irctl.approvals.people import People
 from irctl.approvals.request import Request
@@ -118,7 +119,7 @@ def _broken(everyone: People, begun: Mapping[str, Any], permission: Mapping[str,
 def faults(settings: Settings) -> Iterator[str]:
     """A sentence for each run of the home whose approvals, as its record keeps them, do not hold. Raises IrctlError."""
     runs = {str(entry.get("run")): entry for entry in journal.read(settings.home_path) if _used_approval(entry)}
-    present = [run for run in runs if (Folder(settings.home_path, run).path / "run.json").exists()]
+    present = [run for run in runs if paths.exists(Folder(settings.home_path, run).path / "run.json")]
     if not present:
         return
     allowed = statements.everybody(settings).file.path

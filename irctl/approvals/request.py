@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.approvals import plan, statements
 from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
@@ -163,7 +164,7 @@ def find(home: Path, what: str, option: str = "PLAN") -> Request:
 
 def _is_there(what: str) -> bool:
     try:
-        return bool(what) and (Path(what).is_symlink() or Path(what).exists())
+        return bool(what) and paths.has_name(what)
     except (OSError, ValueError):  # too long, or with a NUL
         return False
 

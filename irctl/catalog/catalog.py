@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import Content
 from irctl.catalog.definition import MAIN, Definition, Option, definition
 from irctl.errors import Invalid
@@ -46,7 +47,7 @@ def names(contents: Iterable[Content], *, diagnoses: bool = False) -> dict[str, 
     found: dict[str, Content] = {}
     for content in contents:
         for role in _listed(content.root / "roles"):
-            if role.startswith(DIAGNOSIS) == diagnoses and (content.root / "roles" / role / "meta" / "remediation.yml").exists():
+            if role.startswith(DIAGNOSIS) == diagnoses and paths.exists(content.root / "roles" / role / "meta" / "remediation.yml"):
                 found.setdefault(role.removeprefix(DIAGNOSIS).replace("_", "-"), content)
     return dict(sorted(found.items()))
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
 
@@ -64,7 +65,7 @@ class _Search:
             return
         self._tried.add(key)
         path = collection.root / name
-        if not path.is_file():
+        if not paths.is_file(path):
             return
         self.found[key] = path
         if path.suffix == ".py":
@@ -144,13 +145,13 @@ class _Names:
 
     def __init__(self, collection: Content) -> None:
         folders = [collection.root / "plugins" / kind for kind in BY_NAME]
-        self.plugins = {path.stem for folder in folders if folder.is_dir() for path in folder.glob("[!_]*.py")}
+        self.plugins = {path.stem for folder in folders if paths.is_folder(folder) for path in folder.glob("[!_]*.py")}
         self.roles = {*_folders(collection.root / "roles")}
 
 
 def _folders(path: Path) -> Iterator[str]:
-    if path.is_dir():
-        yield from (one.name for one in path.iterdir() if one.is_dir() and one.name != "__pycache__")
+    if paths.is_folder(path):
+        yield from (one.name for one in path.iterdir() if paths.is_folder(one) and one.name != "__pycache__")
 
 
 def _below(root: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import Content, contents
 from irctl.errors import Invalid, invalid
 
@@ -77,12 +78,12 @@ class Settings:
         except OSError as error:
             hint = "" if self.inventory.origin != "default" else "; name one, or start the lab with `irctl lab up`"
             raise invalid(option, f"{(error.strerror or 'cannot be read').lower()}{hint}", path) from None
-        for each in [path, *(path.rglob("*") if path.is_dir() else [])]:
-            if not each.is_symlink() and each.stat().st_mode & stat.S_IWOTH:
+        for each in [path, *(path.rglob("*") if paths.is_folder(path) else [])]:
+            if not paths.is_link(each) and each.stat().st_mode & stat.S_IWOTH:
                 raise invalid(option, "writable by everybody, so it cannot be trusted; chmod o-w", each)
         if not os.access(path, os.R_OK):
             raise invalid(option, "cannot be read", path)
-        empty = not any(path.iterdir()) if path.is_dir() else about.st_size == 0
+        empty = not any(path.iterdir()) if paths.is_folder(path) else about.st_size == 0
         if empty:
             raise invalid(option, "is empty", path)
         return path
@@ -174,13 +175,13 @@ def _platform(kind: str, environment: Mapping[str, str]) -> str:
 
 
 def _read(path: Path, origin: str) -> dict[str, Any]:
-    if not path.exists():
-        if origin != "default":
-            raise invalid(origin, "no such file", path)
-        return {}
     import yaml
 
     try:
+        if not paths.exists(path):
+            if origin != "default":
+                raise invalid(origin, "no such file", path)
+            return {}
         written = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Invalid(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import OURS, Content
 from irctl.errors import Invalid
 
@@ -105,7 +106,7 @@ class Definition:
 
     def _content_of(self, path: str, name: str) -> Content:
         for content in (self.content, OURS):
-            if (content.root / path).exists():
+            if paths.exists(content.root / path):
                 return content
         raise Invalid(f"content: {self.role} shares {name}, and there is no {path}")
 

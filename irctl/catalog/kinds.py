@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import OURS, Content
 from irctl.errors import Invalid
 
@@ -22,7 +23,7 @@ def load(content: Content, name: str) -> ModuleType:
     """The kind of this name, of the content itself or of ours. Raises Invalid."""
     for collection in (content, OURS):
         path = collection.root / FOLDER / f"{name}.py"
-        if path.exists():
+        if paths.exists(path):
             return _imported(collection, name, path)
     raise Invalid(f"content: there is no kind {name}; known are {', '.join(names(content))}")
 

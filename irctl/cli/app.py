@@ -13,7 +13,7 @@ import click
 from irctl import __version__
 from irctl.cli import color, output
 from irctl.cli.base import Group, UnknownCommand
-from irctl.errors import FAILED, INDETERMINATE, INVALID, IrctlError
+from irctl.errors import EVIDENCE, FAILED, INDETERMINATE, INVALID, IrctlError
 from irctl.running import signals
 
 VERBS = {
@@ -107,11 +107,20 @@ def _carry_out(given: list[str]) -> int:
     except click.Abort:
         code = _tell("stopped before or after a run, not within one; `irctl runs` shows what there was", "failed", FAILED, given)
     except Exception as error:
-        if any(word.startswith("-v") or word == "--verbose" for word in given):
-            raise
-        fault = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
-        code = _tell(fault, "failed", FAILED, given)
+        code = _unexpected(error, given)
     return code if isinstance(code, int) else 0
+
+
+def _unexpected(error: Exception, given: list[str]) -> int:
+    """What could not be looked at, or a fault in irctl itself; with -v that is raised again."""
+    from ansible_collections.irctl.runbooks.plugins.module_utils.paths import Unseen
+
+    if isinstance(error, Unseen):
+        return _tell(str(error), "failed", EVIDENCE, given)
+    if any(word.startswith("-v") or word == "--verbose" for word in given):
+        raise error
+    fault = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
+    return _tell(fault, "failed", FAILED, given)
 
 
 def message_of(error: click.ClickException) -> str:

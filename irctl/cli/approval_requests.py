@@ -14,7 +14,7 @@ from irctl.errors import Refused
 if TYPE_CHECKING:
     from irctl.approvals.request import Request
     from irctl.catalog.config import Settings
-    from irctl.orders.flow import Order, Outcome
+    from irctl.orders.order import Order, Outcome
 
 APPROVABLE = ("changed", "unchanged", "partial")  # outcomes of a dry run of which there is something to approve
 
@@ -28,8 +28,8 @@ def make_request(ctx: click.Context, order: Order, outcome: Outcome, values: Map
         "plan": outcome.plan,
         "plan_hash": outcome.plan_hash,
         "names": list(order.names),
-        "title": order.found.summary,
-        "needs": kept.roles_of(order.found),
+        "title": order.remediation.summary,
+        "needs": kept.roles_of(order.remediation),
         "incident": order.incident,
         "reason": values["reason"] or "",
         "lease": order.lease or None,

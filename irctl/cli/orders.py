@@ -15,16 +15,16 @@ from irctl.cli import options
 from irctl.cli.base import remind, root_of, settings_of, wants_json
 
 if TYPE_CHECKING:
-    from irctl.orders.flow import Order, Outcome
+    from irctl.orders.order import Order, Outcome
 
 
 def typed_order(ctx: click.Context, remediation: Remediation, values: Mapping[str, Any], *, check: bool) -> Order:
     """The order for the values of a command's options, by click's names."""
-    from irctl.orders.flow import Order
+    from irctl.orders.order import Order
 
     names = {option.flag.removeprefix("--").replace("-", "_"): option.variable for option in remediation.typed}
     return Order(
-        found=remediation,
+        remediation=remediation,
         names=tuple(dict.fromkeys(values["hosts"])),
         given=options.variables_of(ctx, names, values),
         check=check,
@@ -38,13 +38,13 @@ def typed_order(ctx: click.Context, remediation: Remediation, values: Mapping[st
 def carry_out(ctx: click.Context, order: Order) -> Outcome:
     """Say what earlier commands left behind, then carry out the order with progress. Raises IrctlError."""
     from irctl.cli.progress import progress
-    from irctl.orders import flow
+    from irctl.orders import execution
 
     settings = settings_of(ctx)
     remind(settings.home_path)
     order = replace(order, incident=order.incident or _confirmed_incident(ctx, order, settings.home_path))
     with progress(order, quiet=wants_json(ctx)) as show:
-        return flow.carry_out(order, settings, show)
+        return execution.carry_out(order, settings, show)
 
 
 def _confirmed_incident(ctx: click.Context, order: Order, home: Path) -> str:

@@ -19,7 +19,7 @@ from irctl.errors import Invalid, Refused, invalid
 
 if TYPE_CHECKING:
     from irctl.approvals.request import Request
-    from irctl.orders.flow import Order
+    from irctl.orders.order import Order
 
 NOT_IN_A_PLAN = {*GLOBALS, "plan", "approval", "incident", "timeout", "check", "break_glass"}
 
@@ -97,10 +97,10 @@ def warn_of_break_glass(ctx: click.Context, order: Order) -> None:
     from irctl.approvals import break_glass, kept
 
     if order.approval_input.break_glass:
-        settings, needed = settings_of(ctx), kept.roles_of(order.found)
+        settings, needed = settings_of(ctx), kept.roles_of(order.remediation)
         break_glass.allowed_for(settings, needed)
         sentence = (
-            f"BREAKING THE GLASS: {order.found.name} without the approval of {' and '.join(needed)}, by {settings.operator}: "
+            f"BREAKING THE GLASS: {order.remediation.name} without the approval of {' and '.join(needed)}, by {settings.operator}: "
         )
         sentence += f"{order.approval_input.break_glass}. Somebody else must countersign it within {settings.break_glass.value}"
         click.echo(click.style(f"warning: {sentence}", fg="red", bold=True), err=True)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from irctl.cli import color, render
-from irctl.orders.flow import Order
+from irctl.orders.order import Order
 from irctl.running.results import Step
 
 FEW = 10  # hosts that get a line each; above it a phase gets one line for all
@@ -32,20 +32,20 @@ class Lines:
         self._ended: Counter[str] = Counter()
 
     def __call__(self, kind: str, value: Any) -> None:
-        """Take one notice of a run: ('hosts', names), ('said', text) or ('step', Step); or of a drill: ('drill', Step)."""
+        """Take one notice of a run: ('hosts', names), ('message', text) or ('step', Step); or of a drill: ('drill', Step)."""
         if kind == "hosts":
             self._header(value)
-        elif kind == "said":
+        elif kind == "message":
             self._write(f"warning: {value}")
         elif kind == "drill":
-            self._write(_line(value.phase, value.seconds, value.said, value.status))
+            self._write(_line(value.phase, value.seconds, value.message, value.status))
         elif isinstance(value, Step):
             self._step(value)
 
     def _header(self, hosts: list[str]) -> None:
         order, self._hosts = self._order, len(hosts)
         count = f"{self._hosts} host{'s' if self._hosts != 1 else ''}"
-        parts = [click.style(order.found.name, bold=True), f"{render.names(order.names)} ({count})", order.incident]
+        parts = [click.style(order.remediation.name, bold=True), f"{render.names(order.names)} ({count})", order.incident]
         parts.append("check: nothing is changed" if order.check else "")
         self._write(" · ".join(part for part in parts if part))
 
@@ -60,7 +60,7 @@ class Lines:
         if step.status != "ok":  # the result says the reason, once
             self._write(_line(step.phase, step.seconds, f"{step.host}: {STOPPED.get(step.status, 'stopped')}", step.status))
         elif self._hosts <= FEW:
-            self._write(_line(step.phase, step.seconds, f"{step.host}: {step.said}" if step.said else step.host, step.status))
+            self._write(_line(step.phase, step.seconds, f"{step.host}: {step.message}" if step.message else step.host, step.status))
         elif self._ended[step.phase] == self._hosts:
             self._write(_line(step.phase, time.monotonic() - self._since[step.phase], f"{self._hosts} hosts", "ok"))
 

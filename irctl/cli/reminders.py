@@ -7,13 +7,13 @@ from pathlib import Path
 
 from irctl.approvals import countersigning
 from irctl.drills import history
-from irctl.leases import leases
-from irctl.orders import flow
+from irctl.leases import register
+from irctl.orders import killed_runs
 
 
 def reminders(home: Path) -> Iterator[str]:
     """A sentence for each thing that somebody has to look after. Seals the records of killed runs."""
-    yield from flow.close_killed(home)
-    yield from leases.reminders(home)
+    yield from killed_runs.close(home)
+    yield from register.reminders(home)
     yield from history.reminders(home)
     yield from countersigning.reminders(home)

@@ -70,5 +70,5 @@ def names(items: Sequence[str], limit: int = 5) -> str:
 
 def notices_only(kind: str, value: Any) -> None:
     """Show of a run within another command only its warnings; what happens is in the run's record."""
-    if kind == "said":
+    if kind == "message":
         click.echo(f"warning: {value}", err=True)

@@ -10,13 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, values
 from irctl.catalog import catalog
 from irctl.catalog.content import Content
 from irctl.errors import EvidenceError, IrctlError, invalid
 from irctl.incidents import incidents, severity
-from irctl.leases import leases
-from irctl.record import locks
+from irctl.record import locks, moments
 
 FIXED, NOT_FIXED, WORSE, NOTHING, UNKNOWN = VERDICTS = ("fixed", "not fixed", "worse", "nothing to do", "unknown")
 NEEDED = ("fault", "verify")  # the entry points without which nothing can be drilled
@@ -63,15 +62,15 @@ def history(home: Path) -> list[Drill]:
 
 def find(home: Path, incident: str) -> Drill:
     """The drill of this incident. Raises Invalid where it is none."""
-    told = incidents.entries(home, incident)
-    if told[0].get("drill") is not True:
+    entries = incidents.entries(home, incident)
+    if entries[0].get("drill") is not True:
         raise invalid("ID", "that incident is no drill", incident)
-    return fold(incident, told)
+    return fold(incident, entries)
 
 
-def fold(incident: str, told: Iterable[Mapping[str, Any]]) -> Drill:
-    """One drill as its journal tells it."""
-    opened, *rest = told
+def fold(incident: str, entries: Iterable[Mapping[str, Any]]) -> Drill:
+    """One drill as the entries of its journal tell it. Pure."""
+    opened, *rest = entries
     end: Mapping[str, Any] = next((entry for entry in reversed(rest) if entry["event"] == "drilled"), {})
     return Drill(
         incident=incident,
@@ -95,37 +94,38 @@ def due(home: Path, contents: Iterable[Content], now: datetime, hosts: Iterable[
 
     Only a drill that ended as fixed counts, and none is the last word where a later one ended as not fixed or worse.
     """
-    held, known, wanted = history(home), list(contents), list(hosts)
-    found: list[Due] = []
-    for name in catalog.names(known):
-        about = catalog.load(name, known).about
-        if "drill_every" in about and set(NEEDED) <= set(catalog.entry_points(name, known)):
-            mine = [drill for drill in held if drill.remediation == name and drill.verdict]
-            places = wanted or sorted({host for drill in mine for host in drill.hosts}) or [""]
-            every = values.seconds(about["drill_every"])
-            found += [_due(name, place, every, [one for one in mine if place in (*one.hosts, *one.names)], now) for place in places]
-    return found
+    drills, contents, hosts = history(home), list(contents), list(hosts)
+    due: list[Due] = []
+    for name in catalog.names(contents):
+        metadata = catalog.load(name, contents).about
+        if "drill_every" in metadata and set(NEEDED) <= set(catalog.entry_points(name, contents)):
+            judged = [drill for drill in drills if drill.remediation == name and drill.verdict]
+            every = values.seconds(metadata["drill_every"])
+            for place in hosts or sorted({host for drill in judged for host in drill.hosts}) or [""]:
+                due.append(_due(name, place, every, [drill for drill in judged if place in (*drill.hosts, *drill.names)], now))
+    return due
 
 
-def _due(name: str, host: str, every: int, held: list[Drill], now: datetime) -> Due:
-    proved = [drill for drill in held if drill.verdict == FIXED]
-    again = severity.instant(proved[-1].started) + timedelta(seconds=every) if proved else None
-    judged = [drill for drill in held if drill.verdict not in (UNKNOWN, NOTHING)]
+def _due(name: str, host: str, every: int, drills: list[Drill], now: datetime) -> Due:
+    fixed = [drill for drill in drills if drill.verdict == FIXED]
+    next_due = severity.instant(fixed[-1].started) + timedelta(seconds=every) if fixed else None
+    judged = [drill for drill in drills if drill.verdict not in (UNKNOWN, NOTHING)]
     failed = bool(judged) and judged[-1].verdict != FIXED
-    return Due(name, host, every, held[-1] if held else None, again, again is None or now >= again or failed)
+    overdue = next_due is None or now >= next_due or failed
+    return Due(name, host, every, drills[-1] if drills else None, next_due, overdue)
 
 
 def begin(home: Path, incident: str) -> int:
     """Mark a drill as under way, for as long as this process lives; return the lock. Raises EvidenceError."""
     try:
-        while (held := locks.hold(_marker(home, incident), str(os.getpid()))) is None:
+        while (lock := locks.hold(_marker(home, incident), str(os.getpid()))) is None:
             time.sleep(0.01)  # somebody looks whether it is held
-        return held
+        return lock
     except OSError as error:
         raise EvidenceError(f"{_marker(home, incident)} cannot be written: {error.strerror}") from None
 
 
-def take(home: Path, incident: str) -> int | None:
+def take_over(home: Path, incident: str) -> int | None:
     """The lock of a drill that was cut short; None where its process lives."""
     return locks.hold(_marker(home, incident), str(os.getpid()))
 
@@ -138,29 +138,29 @@ def close(home: Path, incident: str) -> None:
 def unfinished(home: Path) -> list[str]:
     """The drills whose process is gone and whose fault may still be there. A marker of one that was closed is removed."""
     markers = [marker for marker in sorted((home / "drills").glob("INC-*")) if incidents.ID.fullmatch(marker.name)]
-    return [marker.name for marker in markers if _left(home, marker)]
+    return [marker.name for marker in markers if _is_unfinished(home, marker)]
 
 
-def _left(home: Path, marker: Path) -> bool:
-    if (held := locks.hold(marker)) is None:
+def _is_unfinished(home: Path, marker: Path) -> bool:
+    if (lock := locks.hold(marker)) is None:
         return False
     try:
         if incidents.state(home, marker.name).closed:
             marker.unlink(missing_ok=True)
-        return marker.exists()
+        return paths.exists(marker)
     except IrctlError:  # its journal is broken or gone; the others go on
         return True
     finally:
-        locks.release([held])
+        locks.release([lock])
 
 
 def worth_a_try(home: Path, incident: str) -> bool:
-    """Whether to try again now to restore what a drill left behind; the pauses are those of a lease that does not end."""
+    """Whether to try again now to restore a drill that was cut short; the pauses are those of a lease that does not end."""
     failed = [entry for entry in incidents.entries(home, incident) if entry["event"] == "drill-not-restored"]
     if not failed:
         return True
     passed = (datetime.now(UTC) - severity.instant(failed[-1]["at"])).total_seconds()
-    return not 0 <= passed < leases.RETRY[min(len(failed), len(leases.RETRY)) - 1]
+    return not 0 <= passed < moments.RETRY[min(len(failed), len(moments.RETRY)) - 1]
 
 
 def reminders(home: Path) -> list[str]:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import __version__
 from irctl.drills import chart as drill_chart
@@ -166,7 +167,7 @@ def write(path: Path, text: str, *, force: bool = False) -> None:
     """Put the page in place, 0600, whole or not at all. Raises Refused where something else is there, Invalid, EvidenceError."""
     if not force:
         _require_ours(path)
-    if os.path.lexists(beside := f"{path}.new"):
+    if paths.has_name(beside := f"{path}.new"):
         raise Refused(f"--html: {printable(beside, 80)} is in the way: that is where it is written first")
     try:
         seal.write(path, text.encode())

@@ -11,51 +11,66 @@ from typing import Any
 from irctl.catalog.config import Setting, Settings
 from irctl.drills import history
 from irctl.drills.history import UNKNOWN, WORSE, Drill
-from irctl.drills.steps import HEALTH, Course, Interrupted, Judgement, Show, Wish, answers, reasons
+from irctl.drills.steps import DrillOrder, Interrupted, Judgement, Steps, answers
 from irctl.errors import Busy, IrctlError, Refused
 from irctl.incidents import incidents, severity
-from irctl.orders import flow, undo
-from irctl.orders.undo import GOOD
+from irctl.orders import killed_runs, revert
+from irctl.orders.order import Outcome, Show
 from irctl.record import locks, runs
 
+MOST = 1000  # characters of a reason
 
-def put_back(course: Course, judged: Judgement) -> str:
-    """Undo the remediation and the fault, and look; '' or why something may be left.
 
-    A signal that comes within is answered by trying once more: a terminal that goes away may say so twice.
+def put_back(steps: Steps, judgement: Judgement) -> str:
+    """Undo the remediation and the fault, and look; '' or why something may not be restored.
+
+    A signal that comes within is answered by trying once more: a terminal that goes away may send two.
     """
     why = ""
     for _ in range(2):
-        course.forget_signal()
+        steps.forget_signal()
         try:
-            _undo(course)
-            _look_again(course, judged)
+            _undo(steps)
+            _verify_as_before(steps, judgement)
             return ""
         except Interrupted as error:
-            why = judged.interrupted = str(error)
+            why = judgement.interrupted = str(error)
         except (IrctlError, OSError) as error:
             why = str(error)
             break
-    judged.be(WORSE, f"what the drill made is not all taken away: {why}")
+    judgement.set(WORSE, f"what the drill made is not all taken away: {why}")
     return why
 
 
-def _undo(course: Course) -> None:
+def _undo(steps: Steps) -> None:
     """Undo the remediation, and take the fault away whatever came of that. Raises IrctlError for what failed first."""
-    failed = [str(error) for error in map(partial(_undone, course), _mended(course)) if error]
-    if "restore" in course.points:
-        _require_good(course.step("restore", "restore", urgent=True), "its fault is not taken away")
-    if failed:
-        raise IrctlError(failed[0])
+    failures = [error for error in map(partial(_revert, steps), _revertible(steps)) if error]
+    if "restore" in steps.entry_points:
+        _require_success(steps.take("restore", "restore", urgent=True), "its fault is not taken away")
+    if failures:
+        raise IrctlError(str(failures[0]))
 
 
-def _undone(course: Course, run: str) -> IrctlError | None:
-    """Undo what this run did; what went wrong. A refusal is none: the look at the end says whether anything is left."""
+def _revertible(steps: Steps) -> list[str]:
+    """The runs of the remediation that may have changed something which can be undone, newest first."""
+    if "revert" not in steps.entry_points:
+        return []
+    all_runs = incidents.state(steps.home, steps.incident).runs.items()
+    changed = [run for run, facts in all_runs if _may_have_changed(facts)]
+    return changed[::-1]
+
+
+def _may_have_changed(run: Mapping[str, Any]) -> bool:
+    return run.get("entry_point") == "main" and run["outcome"] not in ("unchanged", "refused")
+
+
+def _revert(steps: Steps, run: str) -> IrctlError | None:
+    """Undo what this run did; what went wrong. A refusal is none: the look at the end says whether anything remains."""
     try:
-        wanted = undo.order(course.settings, runs.Folder(course.home, run), **course.terms(urgent=True))
-        done = course.carry_out("revert", wanted)
-        if done.outcome != "refused":
-            _require_good(done, "its remediation is not undone")
+        order = revert.order(steps.settings, runs.Folder(steps.home, run), **steps.terms(urgent=True))
+        result = steps.carry_out("revert", order)
+        if result.outcome != "refused":
+            _require_success(result, "its remediation is not undone")
     except Refused:  # it captured nothing, so there is nothing to undo
         return None
     except Interrupted:
@@ -65,115 +80,121 @@ def _undone(course: Course, run: str) -> IrctlError | None:
     return None
 
 
-def _mended(course: Course) -> list[str]:
-    """The runs of the remediation that may have changed something which can be undone, newest first."""
-    if "revert" not in course.points:
-        return []
-    found = incidents.state(course.home, course.incident).runs.items()
-    mine = [run for run, about in found if about.get("entry_point") == "main" and about["outcome"] not in ("unchanged", "refused")]
-    return mine[::-1]
+def _require_success(result: Outcome, failure: str) -> None:
+    if not result.succeeded:
+        raise IrctlError(f"{failure}: {result.reasons()}")
 
 
-def _require_good(done: flow.Outcome, what: str) -> None:
-    if done.outcome not in GOOD:
-        raise IrctlError(f"{what}: {reasons(done)}")
-
-
-def _look_again(course: Course, judged: Judgement) -> None:
-    after = course.look("after", urgent=True)
-    seen, wanted = answers(after), course.wish.proof == HEALTH
-    if (not wanted) in seen:
-        said = reasons(after) if wanted else "the measure is still on"
-        judged.be(WORSE, f"it is not as it was before: {said}")
+def _verify_as_before(steps: Steps, judgement: Judgement) -> None:
+    after = steps.verify("after", urgent=True)
+    seen, expected = answers(after), steps.order.proved_when_well
+    if (not expected) in seen:
+        trouble = after.reasons() if expected else "the measure is still on"
+        judgement.set(WORSE, f"it is not as it was before: {trouble}")
     elif None in seen:
-        judged.be(UNKNOWN, f"it cannot be said whether all is as it was before: {reasons(after)}", after.exit_code)
+        judgement.set(UNKNOWN, f"it cannot be said whether all is as it was before: {after.reasons()}", after.exit_code)
 
 
-def close(course: Course, judged: Judgement, left: str) -> Drill:
-    """Write down the verdict, and where nothing is left of the drill, its end. Raises EvidenceError."""
-    home, incident, by = course.home, course.incident, course.settings.operator
+def close(steps: Steps, judgement: Judgement, not_restored: str) -> Drill:
+    """Write down the verdict, and where everything is restored, the drill's end. Raises EvidenceError."""
+    home, incident, by = steps.home, steps.incident, steps.settings.operator
     if not history.find(home, incident).verdict:
-        about = {"remediation": course.wish.remediation, "hosts": course.hosts, "verdict": judged.verdict, "why": judged.why[:1000]}
-        took = {"detect": judged.detect, "mitigate": judged.mitigate, "seconds": round(time.monotonic() - course.since, 3)}
-        incidents.record(home, incident, {"event": "drilled", "by": by, **about, **took, "steps": course.steps})
-    if left:
-        _not_restored(course, left)
+        incidents.record(home, incident, _verdict(steps, judgement))
+    if not_restored:
+        _note_not_restored(steps, not_restored)
     else:
-        said = f"{judged.verdict}: {judged.why}" if judged.why else judged.verdict
-        incidents.record(home, incident, {"event": "closed", "by": by, "resolution": said[: incidents.MOST]})
+        resolution = f"{judgement.verdict}: {judgement.why}" if judgement.why else judgement.verdict
+        incidents.record(home, incident, {"event": "closed", "by": by, "resolution": resolution[: incidents.MOST]})
         history.close(home, incident)
     return history.find(home, incident)
 
 
-def _not_restored(course: Course, why: str) -> None:
-    entry = {"event": "drill-not-restored", "by": course.settings.operator, "why": why[:1000]}
-    incidents.record(course.home, course.incident, entry)
+def _verdict(steps: Steps, judgement: Judgement) -> dict[str, Any]:
+    """The line of the journal that says what the drill showed."""
+    return {
+        "event": "drilled",
+        "by": steps.settings.operator,
+        "remediation": steps.order.remediation,
+        "hosts": steps.hosts,
+        "verdict": judgement.verdict,
+        "why": judgement.why[:MOST],
+        "detect": judgement.detect,
+        "mitigate": judgement.mitigate,
+        "seconds": round(time.monotonic() - steps.since, 3),
+        "steps": steps.taken,
+    }
 
 
-def restore(incident: str, settings: Settings, show: Show) -> Drill:
-    """Take away what a drill left behind that was cut short, and close it. Raises IrctlError, and then it is to be tried again."""
-    home = settings.home_path
-    history.find(home, incident)
-    if (held := history.take(home, incident)) is None:
-        raise Busy(f"{incident} is under way; how far it is: irctl incident timeline {incident}")
-    try:
-        if incidents.state(home, incident).closed:
-            history.close(home, incident)
-            raise Refused(f"{incident} is closed; nothing of it is left to restore")
-        for sentence in flow.close_killed(home):
-            show("said", sentence)
-        return _restore(_course_of(incident, settings, show))
-    finally:
-        locks.release([held])
-
-
-def _restore(course: Course) -> Drill:
-    known = history.find(course.home, course.incident)
-    judged = Judgement(known.verdict or UNKNOWN, known.why or "its process was killed")
-    held = locks.hold_targets(course.home, f"{course.service}-drill", course.hosts, course.incident)
-    try:
-        with course.kept_alive():
-            made = any(step["step"] == "fault" for step in course.steps)
-            if left := put_back(course, judged) if made else "":
-                _not_restored(course, left)
-                raise IrctlError(left)
-            return close(course, judged, "")
-    finally:
-        locks.release(held)
-
-
-def _course_of(incident: str, settings: Settings, show: Show) -> Course:
-    """A drill as its journal has it, with the inventory and the content that it was begun with."""
-    told = incidents.entries(settings.home_path, incident)
-    opened, origin = told[0], f"the drill {incident}"
-    there = replace(settings, inventory=Setting(opened["inventory"], origin), content=Setting(opened["content"], origin))
-    about = (opened["remediation"], tuple(opened["hosts"]), opened["proof"], opened["parameters"])
-    course = Course(Wish(*about, timeout=opened["timeout"], scheduled=opened["scheduled"]), there, show)
-    course.incident = incident
-    course.steps = [_step_of(run, about) for run, about in incidents.fold(incident, told).runs.items()]
-    course.since -= max((severity.instant(told[-1]["at"]) - severity.instant(opened["at"])).total_seconds(), 0)
-    return course
-
-
-def _step_of(run: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """A step that was carried out by a process which is gone."""
-    seconds, point = 0.0, str(about.get("entry_point", ""))
-    if "started" in about and "ended" in about:
-        seconds = (severity.instant(about["ended"]) - severity.instant(about["started"])).total_seconds()
-    return {"step": {"main": "mend"}.get(point, point), "run": run, "outcome": str(about["outcome"]), "seconds": round(seconds, 3)}
+def _note_not_restored(steps: Steps, why: str) -> None:
+    entry = {"event": "drill-not-restored", "by": steps.settings.operator, "why": why[:MOST]}
+    incidents.record(steps.home, steps.incident, entry)
 
 
 def run_due(settings: Settings, show: Show) -> list[str]:
-    """Restore what drills left behind that were cut short; a sentence for each tried, beginning with 'restored' or 'FAILED'."""
-    home = settings.home_path
-    return [said for incident in history.unfinished(home) if (said := _try(incident, settings, show))]
+    """Restore drills that were cut short; a sentence for each tried, beginning with 'restored' or 'FAILED'."""
+    unfinished = history.unfinished(settings.home_path)
+    return [message for incident in unfinished if (message := _try(incident, settings, show))]
 
 
 def _try(incident: str, settings: Settings, show: Show) -> str:
     try:
         if not history.worth_a_try(settings.home_path, incident):
             return ""
-        done = restore(incident, settings, show)
-        return f"restored: {done.remediation} on {', '.join(done.hosts)} (drill {incident}): {done.verdict}"
+        drill = restore(incident, settings, show)
+        return f"restored: {drill.remediation} on {', '.join(drill.hosts)} (drill {incident}): {drill.verdict}"
     except (IrctlError, OSError) as error:
         return f"FAILED: drill {incident} could not be restored: {' '.join(str(error).split())[:300]}"
+
+
+def restore(incident: str, settings: Settings, show: Show) -> Drill:
+    """Take away what a drill that was cut short has made, and close it. Raises IrctlError, and then it is to be tried again."""
+    home = settings.home_path
+    history.find(home, incident)
+    if (lock := history.take_over(home, incident)) is None:
+        raise Busy(f"{incident} is under way; how far it is: irctl incident timeline {incident}")
+    try:
+        if incidents.state(home, incident).closed:
+            history.close(home, incident)
+            raise Refused(f"{incident} is closed; nothing of it is left to restore")
+        for message in killed_runs.close(home):
+            show("message", message)
+        return _restore(_steps_of(incident, settings, show))
+    finally:
+        locks.release([lock])
+
+
+def _restore(steps: Steps) -> Drill:
+    drill = history.find(steps.home, steps.incident)
+    judgement = Judgement(drill.verdict or UNKNOWN, drill.why or "its process was killed")
+    held = locks.hold_targets(steps.home, f"{steps.service}-drill", steps.hosts, steps.incident)
+    try:
+        with steps.kept_alive():
+            faulted = any(step["step"] == "fault" for step in steps.taken)
+            if not_restored := put_back(steps, judgement) if faulted else "":
+                _note_not_restored(steps, not_restored)
+                raise IrctlError(not_restored)
+            return close(steps, judgement, "")
+    finally:
+        locks.release(held)
+
+
+def _steps_of(incident: str, settings: Settings, show: Show) -> Steps:
+    """The steps of a drill as its journal has them, with the inventory and the content that it was begun with."""
+    entries = incidents.entries(settings.home_path, incident)
+    opened, origin = entries[0], f"the drill {incident}"
+    then = replace(settings, inventory=Setting(opened["inventory"], origin), content=Setting(opened["content"], origin))
+    names, terms = tuple(opened["hosts"]), {"timeout": opened["timeout"], "scheduled": opened["scheduled"]}
+    steps = Steps(DrillOrder(opened["remediation"], names, opened["proof"], opened["parameters"], **terms), then, show)
+    steps.incident = incident
+    steps.taken = [_step(run, facts) for run, facts in incidents.fold(incident, entries).runs.items()]
+    steps.since -= max((severity.instant(entries[-1]["at"]) - severity.instant(opened["at"])).total_seconds(), 0)
+    return steps
+
+
+def _step(run: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A step that was carried out by a process which is gone."""
+    seconds, entry_point = 0.0, str(facts.get("entry_point", ""))
+    if "started" in facts and "ended" in facts:
+        seconds = (severity.instant(facts["ended"]) - severity.instant(facts["started"])).total_seconds()
+    name = "mend" if entry_point == "main" else entry_point
+    return {"step": name, "run": run, "outcome": str(facts["outcome"]), "seconds": round(seconds, 3)}

@@ -1,4 +1,4 @@
-"""The steps of one drill, each of which is a run like any other under the drill's incident, and what its proof said."""
+"""The steps of one drill, each of which is a run like any other under the drill's incident, and what its proof showed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from irctl.catalog import catalog
 from irctl.catalog.config import Settings
 from irctl.drills.history import FIXED, NOT_FIXED, NOTHING, UNKNOWN, WORSE
 from irctl.errors import IrctlError
-from irctl.orders import flow
-from irctl.orders.flow import Order, Outcome
-from irctl.orders.undo import GOOD
+from irctl.orders import execution
+from irctl.orders.order import SUCCEEDED, Order, Outcome, Show
 from irctl.running import signals
 from irctl.running.results import Step
 
@@ -25,15 +24,15 @@ HEALTH, MEASURE = "health", "measure"
 CODES = {FIXED: errors.DONE, NOT_FIXED: errors.FAILED, WORSE: errors.FAILED, NOTHING: errors.FAILED, UNKNOWN: errors.FAILED}
 CUT = "stopped by SIG"  # how a run begins to say that a signal ended it
 
-Show = Callable[[str, Any], None]
 Begin = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
-class Wish:
+class DrillOrder:
     """One remediation to be drilled on these hosts or groups.
 
-    With the proof `health` its verify holds while nothing is wrong; with `measure`, only while the measure is on.
+    With the proof `health` its verify holds while nothing is wrong; with `measure`, only while the measure is on. The fault has
+    `detect_within` seconds to show, each step `timeout` seconds.
     """
 
     remediation: str
@@ -44,22 +43,30 @@ class Wish:
     timeout: int = 600
     scheduled: bool = False
 
+    @property
+    def proved_when_well(self) -> bool:
+        """What verify answers while nothing is wrong."""
+        return self.proof == HEALTH
+
 
 @dataclass
 class Judgement:
-    """What a drill showed so far. `code` is the exit code that goes with it; `detect` and `mitigate` are in seconds."""
+    """What a drill showed so far. `exit_code` goes with it; `detect` and `mitigate` are in seconds.
+
+    `not_possible` says why it could not be held on these hosts at all.
+    """
 
     verdict: str = UNKNOWN
     why: str = ""
-    code: int = errors.INDETERMINATE
+    exit_code: int = errors.INDETERMINATE
     detect: float | None = None
     mitigate: float | None = None
     interrupted: str = ""
-    lacks: str = ""  # why it could not be held on these hosts at all
+    not_possible: str = ""
 
-    def be(self, verdict: str, why: str = "", code: int | None = None) -> None:
+    def set(self, verdict: str, why: str = "", exit_code: int | None = None) -> None:
         self.verdict, self.why = verdict, why
-        self.code = CODES[verdict] if code is None else code
+        self.exit_code = CODES[verdict] if exit_code is None else exit_code
 
 
 class Interrupted(IrctlError):
@@ -68,16 +75,16 @@ class Interrupted(IrctlError):
     outcome, exit_code = "indeterminate", errors.INDETERMINATE
 
 
-class Course:
+class Steps:
     """Carries out the steps of one drill and keeps account of them."""
 
-    def __init__(self, wish: Wish, settings: Settings, show: Show) -> None:
-        self.wish, self.settings, self._show = wish, settings, show
+    def __init__(self, order: DrillOrder, settings: Settings, show: Show) -> None:
+        self.order, self.settings, self._show = order, settings, show
         self.home, self.contents = settings.home_path, settings.contents
-        self.points = catalog.entry_points(wish.remediation, self.contents)
-        self.service = catalog.load(wish.remediation, self.contents).about["service"]
-        self.incident, self.hosts = "", wish.names
-        self.steps: list[dict[str, Any]] = []
+        self.entry_points = catalog.entry_points(order.remediation, self.contents)
+        self.service = catalog.load(order.remediation, self.contents).about["service"]
+        self.incident, self.hosts = "", order.names
+        self.taken: list[dict[str, Any]] = []  # step, run, outcome and seconds of each
         self.since = time.monotonic()
         self.signal = ""
         self._woken = threading.Event()
@@ -107,57 +114,54 @@ class Course:
         if self.signal:
             raise Interrupted(self.signal)
 
-    def look(self, word: str, *, urgent: bool = False, begin: Begin | None = None) -> Outcome:
-        """Whether the proof of the remediation holds now. Raises IrctlError."""
-        return self.step(word, "verify", urgent=urgent, begin=begin)
+    def verify(self, name: str, *, urgent: bool = False, begin: Begin | None = None) -> Outcome:
+        """A step that looks whether the proof of the remediation holds now. Raises IrctlError."""
+        return self.take(name, "verify", urgent=urgent, begin=begin)
 
-    def step(self, word: str, point: str, *, urgent: bool = False, begin: Begin | None = None) -> Outcome:
+    def take(self, name: str, entry_point: str, *, urgent: bool = False, begin: Begin | None = None) -> Outcome:
         """Run one entry point with those of the drill's parameters that it knows. Raises IrctlError."""
-        found = catalog.load(self.wish.remediation, self.contents, entry_point=point)
-        known = {option.variable for option in found.options}
-        given = {name: value for name, value in self.wish.parameters.items() if name in known}
-        return self.carry_out(word, Order(found, self.hosts, given, entry_point=point, begin=begin, **self.terms(urgent=urgent)))
+        remediation = catalog.load(self.order.remediation, self.contents, entry_point=entry_point)
+        known = {option.variable for option in remediation.options}
+        given = {variable: value for variable, value in self.order.parameters.items() if variable in known}
+        terms = self.terms(urgent=urgent)
+        return self.carry_out(name, Order(remediation, self.hosts, given, entry_point=entry_point, begin=begin, **terms))
 
     def terms(self, *, urgent: bool) -> dict[str, Any]:
         """What all orders of the drill have in common. What is urgent goes on where everything else is stopped."""
-        return {"incident": self.incident, "timeout": self.wish.timeout, "drill": True, "urgent": urgent}
+        return {"incident": self.incident, "timeout": self.order.timeout, "drill": True, "urgent": urgent}
 
-    def carry_out(self, word: str, order: Order) -> Outcome:
+    def carry_out(self, name: str, order: Order) -> Outcome:
         """One step. Raises Interrupted once it is over where a signal came meanwhile, IrctlError."""
         if self.signal:
             raise Interrupted(self.signal)
-        self.tell("step", Step(word.capitalize()))
+        self.tell("step", Step(name.capitalize()))
         try:
-            done = flow.carry_out(order, self.settings, self._pass_on)
+            result = execution.carry_out(order, self.settings, self._pass_on)
         except IrctlError as error:
             raise Interrupted(str(error)) if str(error).startswith(CUT) else error from None
-        self.steps.append({"step": word, "run": done.run, "outcome": done.outcome, "seconds": done.seconds})
-        answered = done.outcome in GOOD or (order.entry_point == "verify" and answers(done) == {False})
-        self.tell("drill", Step(word.capitalize(), "", True, done.seconds, "ok" if answered else "failed", reasons(done)))
-        if cut := self.signal or (done.interrupted if done.interrupted.startswith(CUT) else ""):
+        self.taken.append({"step": name, "run": result.run, "outcome": result.outcome, "seconds": result.seconds})
+        answered = result.succeeded or (order.entry_point == "verify" and answers(result) == {False})
+        status = "ok" if answered else "failed"
+        self.tell("drill", Step(name.capitalize(), "", True, result.seconds, status, result.reasons()))
+        if cut := self.signal or (result.interrupted if result.interrupted.startswith(CUT) else ""):
             raise Interrupted(cut)
-        return done
+        return result
 
-    def _pass_on(self, what: str, about: Any) -> None:
-        if what == "said":
-            self.tell(what, about)
+    def _pass_on(self, what: str, details: Any) -> None:
+        if what == "message":
+            self.tell(what, details)
 
-    def tell(self, what: str, about: Any) -> None:
+    def tell(self, what: str, details: Any) -> None:
         with suppress(OSError):  # nobody reads on; that must not decide about the drill
-            self._show(what, about)
+            self._show(what, details)
 
 
-def answers(done: Outcome) -> set[bool | None]:
-    """What a verify says of its hosts: it holds, it does not, or nobody knows."""
-    found: set[bool | None] = set()
-    for host in done.hosts.values():
-        failed = False if host.outcome == "failed" and host.phase == "Verify" else None
-        found.add(True if host.outcome in GOOD else failed)
-    return found
+def answers(result: Outcome) -> set[bool | None]:
+    """What a verify says of its hosts: it holds, it does not, or nobody knows (None)."""
+    return {_answer(host.outcome, host.phase) for host in result.hosts.values()}
 
 
-def reasons(done: Outcome) -> str:
-    """What is said of the first few hosts, those that are not well before the others."""
-    told = sorted(done.hosts.items(), key=lambda item: item[1].outcome in GOOD)
-    found = [f"{name}: {host.reason}" for name, host in told[:3]]
-    return "; ".join([*found, f"and {len(told) - 3} more"] if len(told) > 3 else found)
+def _answer(outcome: str, phase: str) -> bool | None:
+    if outcome in SUCCEEDED:
+        return True
+    return False if outcome == "failed" and phase == "Verify" else None

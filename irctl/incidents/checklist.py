@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import Invalid, Refused
 from irctl.incidents import incidents, severity
 from irctl.incidents.incidents import State
@@ -83,7 +84,7 @@ def _blanks(path: Path) -> int | None:
 
 def there(path: Path) -> bool:
     """Whether anything has this name, be it a link to nothing."""
-    return path.exists() or path.is_symlink()
+    return paths.has_name(path)
 
 
 def missing(home: Path, incident: str) -> list[str]:
@@ -131,7 +132,7 @@ def _captured(entry: Entry) -> bool:
 def _missing_logs(state: State, told: Sequence[Entry], folder: Path) -> list[str]:
     """Logs are wanted from before the first change, from the time until Resolved, and from after it."""
     taken = [entry["at"] for entry in told if entry["event"] == "collected" or _captured(entry)]
-    if not any(map(_captured, told)) and not any(path.is_file() for path in (folder / "logs").rglob("*")):
+    if not any(map(_captured, told)) and not any(paths.is_file(path) for path in (folder / "logs").rglob("*")):
         return ["no logs were captured before, during or after the incident: logs/ is empty"]
     started = [str(state.runs[str(entry.get("run"))].get("started", entry["at"])) for entry in told if is_change(entry)]
     resolved = state.times.get("resolved", "")

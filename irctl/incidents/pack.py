@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import http.client
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError
 from irctl.incidents import checklist, incidents, pack_place, packed_runs, reports
@@ -83,7 +83,7 @@ def _make_ready(packed: Packed, part: Path, home: Path, settings: Settings, key:
 
 def _previous(packed: Packed) -> str | None:
     """The manifest that this pack will follow. What was captured and is no longer as that one says is told as a trouble."""
-    if not (packed.folder / MANIFEST).exists():
+    if not paths.exists(packed.folder / MANIFEST):
         return None
     manifest, digest = seal.manifest(packed.folder)
     for one in contents.file_differences(packed.folder, manifest):
@@ -94,7 +94,7 @@ def _previous(packed: Packed) -> str | None:
 
 def _require_plain(folder: Path) -> None:
     for name in sorted(contents.contents(folder)[0]):
-        if not (folder / name).is_file() or (folder / name).is_symlink():
+        if not paths.is_file(folder / name) or paths.is_link(folder / name):
             raise EvidenceError(f"{visible(folder / name)} is not a regular file; a pack holds nothing else: move it away")
 
 
@@ -118,7 +118,7 @@ def _render(part: Path, home: Path, incident: str) -> dict[str, Any]:
     for name, content in reports.rendered(state, entries).items():
         _put(part / name, content)
     for name in reports.BEGUN:
-        if not os.path.lexists(folder / name):
+        if not paths.has_name(folder / name):
             _put(part / name, reports.begun(name, state, entries))
     return {"seq": last.seq, "head": last.hash}
 

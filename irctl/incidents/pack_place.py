@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import Busy, EvidenceError
 from irctl.incidents import reports
 from irctl.record import contents, journal, seal
@@ -25,7 +26,7 @@ def staged(home: Path, incident: str) -> Path:
 @contextmanager
 def at_rest(home: Path, incident: str) -> Iterator[None]:
     """Finish a pack that was killed on its way into place, and keep another from beginning meanwhile. Raises Busy."""
-    if staged(home, incident).exists():
+    if paths.exists(staged(home, incident)):
         with locked(home, incident, fcntl.LOCK_EX):
             finish(home, incident)
     with locked(home, incident, fcntl.LOCK_SH):
@@ -60,7 +61,7 @@ def locked(home: Path, incident: str, mode: int) -> Iterator[None]:
 def finish(home: Path, incident: str) -> None:
     """Put in place what was made ready whole, the manifest last, and tell the home's journal; nothing where there is none."""
     ready, folder = staged(home, incident), home / "incidents" / incident
-    if (ready / MANIFEST).exists():
+    if paths.exists(ready / MANIFEST):
         manifest, digest = seal.manifest(ready)
         _tell(home, manifest, digest)
         for name in sorted(contents.contents(ready)[0] - {MANIFEST}):

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError
 from irctl.incidents import incidents
 from irctl.record import contents, runs, seal
@@ -35,10 +36,10 @@ def _gather(source: Path, packed: Path, target: Path, promised: str | None) -> l
     """Copy one record, unless it is packed already. `promised` is its manifest's sha256 as the incident's journal has it."""
     digest = seal.manifest(source)[1]
     faults = _faults(source, promised or digest)
-    if not faults and not packed.exists():
+    if not faults and not paths.exists(packed):
         _copy(source, target)
         faults = _faults(target, digest)
-    return faults or (_faults(packed, digest) if packed.exists() else [])
+    return faults or (_faults(packed, digest) if paths.exists(packed) else [])
 
 
 def _faults(folder: Path, sealed: str) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import IrctlError
 from irctl.lab import moto
 from irctl.record.folders import make_folder, private
@@ -41,7 +42,7 @@ class Aws:
     def url(self) -> str:
         """Its address; NOBODY where it is not up."""
         path = self.folder / moto.URL
-        return path.read_text() if path.exists() else NOBODY
+        return path.read_text() if paths.exists(path) else NOBODY
 
     @property
     def credentials(self) -> Path:

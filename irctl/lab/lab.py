@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import OURS
 from irctl.lab import aws as lab_aws
 from irctl.lab.aws import Aws
@@ -44,7 +45,7 @@ class Lab:
         Of a lab that cannot be made nothing is left.
         """
         with self._alone():
-            was = self.inventory.exists()
+            was = paths.exists(self.inventory)
             try:
                 return self._up()
             except BaseException:
@@ -71,7 +72,7 @@ class Lab:
 
     def down(self) -> bool:
         """Stop and remove everything; return whether there was anything."""
-        was = self.folder.exists()
+        was = paths.exists(self.folder)
         with self._alone() if was else nullcontext():
             self._remove()
         return was
@@ -109,4 +110,4 @@ class Lab:
         }
         (variables / "lab.yml").write_text("---\n" + "".join(f"{name}: {value}\n" for name, value in here.items()))
         for path in [self.inventory, *self.inventory.rglob("*")]:  # copies have the modes of what is installed
-            path.chmod(0o700 if path.is_dir() else 0o600)
+            path.chmod(0o700 if paths.is_folder(path) else 0o600)

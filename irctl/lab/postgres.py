@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import IrctlError
 from irctl.record.folders import make_folder, private
 
@@ -75,7 +76,7 @@ class Postgres:
         return self.folder / "made"
 
     def running(self) -> bool:
-        return self._made.exists() and self._run("pg_ctl", "status", "-D", str(self.data), check=False).returncode == 0
+        return paths.exists(self._made) and self._run("pg_ctl", "status", "-D", str(self.data), check=False).returncode == 0
 
     @property
     def port(self) -> int:
@@ -86,7 +87,7 @@ class Postgres:
 
         Of a server that cannot be made nothing is left.
         """
-        if self._made.exists():
+        if paths.exists(self._made):
             self._start(settings)
             return
         self.stop()  # what a start that was killed has left
@@ -111,7 +112,7 @@ class Postgres:
         """Stop the server at once and remove all that it was. Raises IrctlError where another's folder has its place."""
         self._require_ours(self.base)
         try:
-            if self.data.exists():
+            if paths.exists(self.data):
                 self._run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", str(self.data), check=False)
         finally:
             for folder in (self.base, self.folder):
@@ -159,9 +160,9 @@ class Postgres:
         os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
 
     def _require_ours(self, folder: Path) -> None:
-        if not self._user or not os.path.lexists(folder):
+        if not self._user or not paths.has_name(folder):
             return
-        if folder.is_symlink() or folder.lstat().st_uid not in (0, pwd.getpwnam(self._user).pw_uid):
+        if paths.is_link(folder) or folder.lstat().st_uid not in (0, pwd.getpwnam(self._user).pw_uid):
             raise IrctlError(f"{folder} belongs to somebody else")
 
     def _installation(self) -> Path:
@@ -170,7 +171,7 @@ class Postgres:
         if not self._user or self._can_run(found):
             return found
         copy = self.base / "programs"
-        if not copy.exists():
+        if not paths.exists(copy):
             self._copy(found, copy)
         return copy / found.relative_to(found.parents[1])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError
 from irctl.record import checker, journal_lines
 from irctl.record.contents import Difference
@@ -76,7 +77,7 @@ def _check_run(checked: Checked, by_home: Known, folder: Path, home: Path) -> No
         checked.differences.append(_of_manifest("changed", f"the journal knows {len(manifests)} seals, and a run is sealed once"))
     elif manifests and not checked.anchored:
         checked.differences.append(_of_manifest("changed", "the journal knows another"))
-    elif not manifests and _is_same(folder, home / "runs" / checked.name) and not (home / "open" / checked.name).exists():
+    elif not manifests and _is_same(folder, home / "runs" / checked.name) and not paths.exists(home / "open" / checked.name):
         checked.differences.append(_of_manifest("unknown", "the journal of this home knows no seal of it"))
 
 

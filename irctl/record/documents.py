@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
 from irctl.record.folders import make_folder
 from irctl.record.journal import canonical
@@ -52,7 +53,7 @@ def _content(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        if path.is_symlink():
+        if paths.is_link(path):
             raise Refused(f"{path} is a link, and none is followed") from None
         raise invalid("file", f"cannot be read: {getattr(error, 'strerror', error)}", path) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError
 from irctl.record import checking
 from irctl.record.known import Known, known
@@ -28,7 +29,7 @@ def _run_faults(home: Path, by_home: Known) -> Iterator[str]:
             yield f"the journal names a run that is none: {visible(run)[:80]}"
             continue
         manifests = by_home.runs.get(run, [])
-        if (home / "open" / run).exists():
+        if paths.exists(home / "open" / run):
             continue  # under way, or found and sealed by the next command
         if run not in there:
             yield f"the record of run {visible(run)} is gone"
@@ -51,13 +52,13 @@ def _incident_faults(home: Path, by_home: Known) -> Iterator[str]:
         for one in checking.head_differences(folder, heads):
             yield f"incident {incident}: {one}"
         packs = list(by_home.packs.get(incident, {}))
-        if packs and not (home / "staging" / f"pack-{incident}").exists() and _digest(folder) != packs[-1]:
+        if packs and not paths.exists(home / "staging" / f"pack-{incident}") and _digest(folder) != packs[-1]:
             yield f"the seal of incident {incident} is not the newest that the journal knows"
 
 
 def _names(folder: Path, pattern: re.Pattern[str]) -> set[str]:
     try:
-        return {path.name for path in folder.iterdir() if pattern.fullmatch(path.name) and path.is_dir()}
+        return {path.name for path in folder.iterdir() if pattern.fullmatch(path.name) and paths.is_folder(path)}
     except FileNotFoundError:
         return set()
     except OSError as error:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import Busy
 from irctl.record.folders import make_folder
 
@@ -44,7 +45,7 @@ def hold_targets(home: Path, service: str, names: Iterable[str], run: str) -> li
 def require_free(home: Path, service: str, names: Iterable[str]) -> None:
     """Raises Busy at once where a name is held as it was typed, before an inventory is read. Writes nothing."""
     for name in names:
-        if _path(home, service, name).exists():
+        if paths.exists(_path(home, service, name)):
             release(hold_targets(home, service, [name], ""))
 
 

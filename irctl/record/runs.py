@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.errors import EvidenceError, Invalid, invalid
 from irctl.record import journal, locks, seal
@@ -27,6 +28,11 @@ RESERVE = 1 << 20  # bytes kept back for the end of the record, should the disk 
 def new_id(name: str) -> str:
     """An id such as 20261121T022311Z-db-connections-7f3a01."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
+
+
+def folder_of_host(host: str) -> str:
+    """What the folder of a host is called below `evidence`, as the role `run` has it."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", host)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Folder:
 def require_room(home: Path) -> None:
     """Raises EvidenceError where the disk of the home has no room for a record."""
     place = home
-    while not place.exists():
+    while not paths.exists(place):
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < ROOM:
@@ -101,7 +107,7 @@ def finish(folder: Folder, result: dict[str, Any]) -> str:
     """Write result.json, seal the folder and say so in the journal; return the manifest's sha256. Raises EvidenceError."""
     try:
         folder.reserve.unlink(missing_ok=True)
-        if (folder.path / seal.MANIFEST).exists() and (sealed := _sealed_before(folder)):
+        if paths.exists(folder.path / seal.MANIFEST) and (sealed := _sealed_before(folder)):
             return sealed
         seal.write(folder.path / "result.json", _pretty(result))
         sealed = seal.seal(folder.path, folder.run)
@@ -126,7 +132,7 @@ def killed(home: Path) -> Iterator[tuple[Folder, int]]:
     """The runs whose process is gone without having closed them, each with its marker's lock held for the caller."""
     for marker in _inside(home / "open"):
         if RUN_ID.fullmatch(marker.name) and (held := locks.hold(marker)) is not None:
-            if marker.exists():
+            if paths.exists(marker):
                 yield Folder(home, marker.name), held
             else:
                 os.close(held)

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
 from irctl.errors import INDETERMINATE, IrctlError
 from irctl.record import locks
@@ -29,6 +30,11 @@ from irctl.running.processes import adopt_orphans, kill_children, prepare
 ENVIRONMENT = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
 ALIVE = "alive"  # locked for as long as the run's process lives
 SWEEP_AFTER = 60.0  # seconds
+NO_RETRIES = {  # a command whose connection was lost may have had its effect: whatever the inventory says, it is not sent again
+    "ansible_ssh_retries": 0,
+    "ansible_psrp_reconnection_retries": 0,
+    "ansible_aws_ssm_retries": 0,
+}
 
 Event = dict[str, Any]
 
@@ -52,11 +58,11 @@ class Job:
 
 @dataclass
 class End:
-    """How the process ended: its return code, why it was cut short if it was, what it said outside of any event, the reports."""
+    """How the process ended: its return code, why it was cut short if it was, its messages outside of any event, the reports."""
 
     code: int = 1
     interrupted: str = ""
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     reports: dict[str, Any] = field(default_factory=dict)
 
 
@@ -99,7 +105,7 @@ def sweep() -> None:
     for private in Path(tempfile.gettempdir()).glob("irctl-*Z-*"):
         with suppress(OSError):
             about, run = private.lstat(), private.name.removeprefix("irctl-")
-            ours = private.is_dir() and about.st_uid == os.geteuid() and RUN_ID.fullmatch(run)
+            ours = paths.is_folder(private) and about.st_uid == os.geteuid() and RUN_ID.fullmatch(run)
             if ours and time.time() - about.st_mtime > SWEEP_AFTER and (held := locks.hold(private / ALIVE)) is not None:
                 for folder in folders(run):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -124,11 +130,12 @@ def unsafe(value: Any) -> Any:
 
 def _prepare(private: Path, job: Job) -> None:
     (private / "env").mkdir(mode=0o700)
-    ours = {"irctl_target": ",".join(job.names), "irctl_report_file": str(private / "reports.json")}
-    variables = {**ours, **job.given}
+    group = f"irctl_targets_{job.run[-6:]}"  # a name, where those of hosts might be patterns
+    ours = {"irctl_target": group, "irctl_report_file": str(private / "reports.json")}
+    variables = {**ours, **job.given, **NO_RETRIES}
     _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
-    about = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout}
-    _write(private / "job.json", json.dumps({"parent": os.getpid(), **about}))
+    question = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout, "group": group}
+    _write(private / "job.json", json.dumps({"parent": os.getpid(), **question}))
     python = shlex.quote(sys.executable)
     _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.running.playbook "$@"\n', 0o700)
     for fifo in ("gate.request", "gate.reply"):
@@ -152,7 +159,7 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
 
     def handle(event: Event) -> bool:
         if event["event"] in ("verbose", "error", "warning"):
-            end.said += [line for line in event.get("stdout", "").splitlines() if line.strip()]
+            end.messages += [line for line in event.get("stdout", "").splitlines() if line.strip()]
         watch(event)
         return False  # the record keeps its own, smaller account
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible import constants
 from ansible.cli.playbook import PlaybookCLI
+from ansible.errors import AnsibleError
 from ansible.playbook.play import Play
 
 from irctl.running.processes import die_with_parent
@@ -26,8 +27,9 @@ CREWS = "irctl.runbooks.crews"  # the strategy for more hosts than forks
 def resolved(names: list[str], variables: list[str], timeout: int, inventory: Any, manager: Any) -> dict[str, Any]:
     """Find the hosts that names stand for, each with those of its inventory variables that the remediation knows."""
     unknown = [name for name in names if name not in inventory.hosts and name not in inventory.groups]
-    hosts = {host.name: host for name in names if name not in unknown for host in inventory.get_hosts(name)}
-    empty = [name for name in names if name not in unknown and not inventory.get_hosts(name)]
+    members = {name: hosts_of(name, inventory) for name in names if name not in unknown}
+    hosts = {host.name: host for name in members for host in members[name]}
+    empty = [name for name in members if not members[name]]
     found = {}
     for name, host in hosts.items():
         known = manager.get_vars(host=host, include_hostvars=False)
@@ -35,6 +37,21 @@ def resolved(names: list[str], variables: list[str], timeout: int, inventory: An
             host.set_variable(variable, value)
         found[name] = {variable: known[variable] for variable in variables if variable in known}
     return {"hosts": found, "unknown": unknown, "empty": empty, "known": sorted({*inventory.hosts, *inventory.groups})}
+
+
+def hosts_of(name: str, inventory: Any) -> list[Any]:
+    """The host or the members of the group of this name. A name is looked up, never taken as a pattern: `!x` may be one."""
+    group, host = inventory.groups.get(name), inventory.hosts.get(name)
+    return [*(group.get_hosts() if group else []), *([host] if host else [])]
+
+
+def target(hosts: list[str], group: str, inventory: Any) -> None:
+    """Put these hosts into a group of their own, which is all that the play is told: their names need not be patterns."""
+    if group in inventory.groups or group in inventory.hosts:
+        raise AnsibleError(f"the inventory has a group {group} already")
+    inventory.add_group(group)
+    for host in hosts:
+        inventory.groups[group].add_host(inventory.hosts[host])
 
 
 def missing(known: dict[str, Any], timeout: int) -> dict[str, Any]:
@@ -67,6 +84,7 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
         answer = resolved(job["names"], job["variables"], job["timeout"], inventory, manager)
         if not ask(answer, job["modules"]):
             os._exit(0)
+        target(list(answer["hosts"]), job["group"], inventory)
         if len(answer["hosts"]) > constants.DEFAULT_FORKS:  # for fewer it does nothing, and Ansible takes 0.1 s to frown at it
             Play.fattributes["strategy"].default = CREWS
         return loader, inventory, manager

@@ -13,6 +13,7 @@ from irctl.running.engine import End, Event
 
 _WRAPPING = re.compile(r"^(?:(?:Task|Module|Action) failed: )+")
 PHASES = ("Gather", "Guard", "Capture", "Change", "Verify", "Report")
+CHANGING = PHASES[3:]  # from here on something may have been changed
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Host:
     @property
     def touched(self) -> bool:
         """Whether something may have been changed: it was, or nobody knows, or it failed after its change had begun."""
-        begun = self.phase in ("Change", "Verify", "Report")
+        begun = self.phase in CHANGING
         return self.changed or self.outcome == "indeterminate" or (self.outcome == "failed" and begun)
 
     def document(self) -> dict[str, Any]:
@@ -49,7 +50,11 @@ class Step:
     ended: bool = False
     seconds: float = 0.0
     status: str = ""
-    said: str = ""
+    message: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The step as a line of the record has it."""
+        return {"said" if key == "message" else key: value for key, value in asdict(self).items()}
 
 
 class Account:
@@ -64,6 +69,7 @@ class Account:
         self.stopped: dict[str, Any] = {}
         self.changed: set[str] = set()
         self.undecided: set[str] = set()  # whose effect could not be judged
+        self.answered: set[str] = set()
 
     def see(self, event: Event) -> None:
         """Take in one event of ansible-runner."""
@@ -78,20 +84,22 @@ class Account:
     def _end(self, status: str, host: str, phase: str, data: Mapping[str, Any]) -> None:
         result = data.get("res") or {}
         self.phase[host] = phase or self.phase.get(host, "")
-        said = _plain(result.get("msg") or "")
+        if status != "unreachable":
+            self.answered.add(host)
+        message = _plain(result.get("msg") or "")
         if phase == "Report" and str(data.get("task_action")).endswith("set_stats"):  # a target's own words are none
             self._stop(host, (result.get("ansible_stats") or {}).get("data"))
         if phase == "Change" and result.get("changed"):
             self.changed.add(host)
         if status == "failed" and not data.get("ignore_errors"):
-            self.failed.setdefault(host, said)
+            self.failed.setdefault(host, message)
             self.phase[host] = "Guard" if result.get("refused") else self.phase[host]
             if result.get("undecided") is True and phase == "Verify":
                 self.undecided.add(host)
         if status == "unreachable":
-            self.unreachable.setdefault(host, said)
+            self.unreachable.setdefault(host, message)
         if phase:
-            self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, said))
+            self._report(Step(phase, host, True, round(data.get("duration") or 0.0, 3), status, message))
 
     def _stop(self, host: str, published: Any) -> None:
         why = published.get("irctl_stopped") if isinstance(published, dict) else None
@@ -118,19 +126,18 @@ def _phase(task: str) -> str:
     return word if word in PHASES else ""
 
 
-def hosts(account: Account, expected: Iterable[str], end: End) -> dict[str, Host]:
-    """Give every expected host its outcome."""
-    return {name: _host(account, name, end) for name in expected}
+def hosts(account: Account, expected: Iterable[str], end: End, *, changes: bool = True) -> dict[str, Host]:
+    """Give every expected host its outcome. `changes` says whether the run was to change anything."""
+    return {name: _host(account, name, end, changes) for name in expected}
 
 
-def _host(account: Account, name: str, end: End) -> Host:
+def _host(account: Account, name: str, end: End, changes: bool) -> Host:
     phase = account.last(name)
     report, stopped = end.reports.get(name), account.stopped.get(name)
     changed = name in account.changed
     if name in account.unreachable:
-        lost = phase in ("Change", "Verify", "Report")
-        reason = f"{phase}: {account.unreachable[name]}" if lost else account.unreachable[name]
-        return Host("indeterminate" if lost else "unreachable", changed, reason, phase=phase)
+        lost = phase in CHANGING or (changes and name in account.answered)
+        return _unreachable(account.unreachable[name], phase, changed, lost=lost)
     if stopped or (name in account.failed and (end.interrupted or not report)):
         host = _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
         return replace(host, outcome="indeterminate") if name in account.undecided and host.phase == "Verify" else host
@@ -148,18 +155,28 @@ def _host(account: Account, name: str, end: End) -> Host:
     )
 
 
+def _unreachable(reason: str, phase: str, changed: bool, *, lost: bool) -> Host:
+    """A host that did not answer. Where it had answered before, or was about to be changed, its task may have been done."""
+    if not lost:
+        return Host("unreachable", changed, reason, phase=phase)
+    sentence = f"{phase}: {reason} What the host was told last may have been done."
+    return Host("indeterminate", changed, sentence, phase=phase)
+
+
 def _stopped(stopped: Mapping[str, Any], failed: str, phase: str, changed: bool) -> Host:
     where = stopped.get("phase", phase)
     reason = printable(stopped.get("reason") or failed)
     if where == "Guard":
         return Host("refused", reason=reason, phase=where)
-    after_change = where in ("Change", "Verify", "Report")
+    after_change = where in CHANGING
     reason = f"{where or 'before the first step'}: {reason}" + ("" if after_change else " Nothing was changed.")
     return Host("failed", changed, reason, phase=where, evidence_lost=where == "Capture")
 
 
 def _cut_short(end: End, phase: str) -> str:
-    why = end.interrupted or (printable(" ".join(end.said[-3:])) if end.said else f"ansible ended with {end.code} and no result")
+    why = end.interrupted or (
+        printable(" ".join(end.messages[-3:])) if end.messages else f"ansible ended with {end.code} and no result"
+    )
     return f"{why}; the last step seen was {phase or 'none'}"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, AnyStr
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
@@ -87,7 +88,7 @@ def pipe(stream: IO[AnyStr] | None) -> IO[AnyStr]:
 @contextmanager
 def alone(path: str) -> Iterator[None]:
     """Hold off other runs of irctl on this host that hold the same file or folder."""
-    making = 0 if os.path.isdir(path) else os.O_CREAT
+    making = 0 if paths.is_folder(path) else os.O_CREAT
     try:
         descriptor = os.open(path, os.O_RDONLY | making | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:

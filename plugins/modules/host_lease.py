@@ -59,7 +59,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import moments, programs
+from ansible_collections.irctl.runbooks.plugins.module_utils import moments, paths, programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.host import leases
 from ansible_collections.irctl.runbooks.plugins.module_utils.host.leases import HostLease
@@ -95,12 +95,12 @@ def _folder(name: str) -> str:
     return os.path.join(leases.ROOT, name)
 
 
-def _armed(name: str, params: Params, check_mode: bool) -> Result:
+def _arm(name: str, params: Params, check_mode: bool) -> Result:
     given = {**params["lease"], "name": name, "alone": params["alone"]}
     lease = HostLease(**given, armed=moments.now())
-    said = f"ends on the host too, by {leases.unit(name)}.timer, after {duration(lease.seconds)}"
+    message = f"ends on the host too, by {leases.unit(name)}.timer, after {duration(lease.seconds)}"
     if check_mode:
-        return {"changed": True, "msg": said}
+        return {"changed": True, "msg": message}
     try:
         _make_folders(name)
     except OSError as error:  # there is nothing to take away, or it is somebody else's
@@ -113,7 +113,7 @@ def _armed(name: str, params: Params, check_mode: bool) -> Result:
     except (Failure, OSError) as error:
         _remove(name)
         raise _unable(error) from None
-    return {"changed": True, "msg": said}
+    return {"changed": True, "msg": message}
 
 
 def _unable(error: Failure | OSError) -> Failure:
@@ -130,11 +130,11 @@ def _make_folders(name: str) -> None:
 
 def _others(name: str) -> list[HostLease]:
     """Every other lease that is armed here."""
-    found = []
+    leases_here = []
     for other in sorted(os.listdir(leases.ROOT)):
         with suppress(OSError, ValueError):
-            found += [_read(other)] if other != name else []
-    return found
+            leases_here += [_read(other)] if other != name else []
+    return leases_here
 
 
 def _read(name: str) -> HostLease:
@@ -182,8 +182,8 @@ def _remove(name: str) -> bool:
     """Take away all that was armed, whatever of it is there; whether there was anything."""
     unit = leases.unit(name)
     files = [os.path.join(leases.UNITS, f"{unit}.{kind}") for kind in ("timer", "service")]
-    there = [path for path in (*files, _folder(name)) if os.path.lexists(path)]
-    if any(os.path.lexists(path) for path in files):
+    existing = [path for path in (*files, _folder(name)) if paths.has_name(path)]
+    if any(paths.has_name(path) for path in files):
         with suppress(Failure):
             _systemctl("disable", "--now", f"{unit}.timer")
         for path in files:
@@ -194,13 +194,13 @@ def _remove(name: str) -> bool:
         with suppress(Failure):
             _systemctl("reset-failed", f"{unit}.service")
     shutil.rmtree(_folder(name), ignore_errors=True)
-    return bool(there)
+    return bool(existing)
 
 
 def _absent(name: str, params: Params, check_mode: bool) -> Result:
-    if not os.path.isdir(_folder(name)):
-        there = False if check_mode else _remove(name)
-        return {"changed": there, "msg": "not armed on the host any more"}
+    if not paths.is_folder(_folder(name)):
+        removed = False if check_mode else _remove(name)
+        return {"changed": removed, "msg": "not armed on the host any more"}
     if not check_mode:
         with programs.alone(_folder(name)):  # so that it is not under way
             _remove(name)
@@ -208,11 +208,12 @@ def _absent(name: str, params: Params, check_mode: bool) -> Result:
 
 
 def _listed(name: str, params: Params, check_mode: bool) -> Result:
-    left = _there(name).left(moments.now())
-    return {"changed": False, "left": left, "msg": f"ends there in {duration(left)}" if left > 0 else "is over there"}
+    remaining = _armed_lease(name).remaining(moments.now())
+    message = f"ends there in {duration(remaining)}" if remaining > 0 else "is over there"
+    return {"changed": False, "left": remaining, "msg": message}
 
 
-def _there(name: str) -> HostLease:
+def _armed_lease(name: str) -> HostLease:
     try:
         lease = _read(name)
     except (OSError, ValueError):
@@ -223,9 +224,9 @@ def _there(name: str) -> HostLease:
 
 
 def _extended(name: str, params: Params, check_mode: bool) -> Result:
-    _there(name)
+    _armed_lease(name)
     with programs.alone(_folder(name)):
-        lease = _there(name)  # it may have been ended while this waited
+        lease = _armed_lease(name)  # it may have been ended while this waited
         longer = lease.lasting(moments.now(), params["left"])
         if not check_mode:
             _keep(longer)
@@ -241,10 +242,10 @@ def _keep(lease: HostLease) -> None:
 
 def _due(name: str, params: Params, check_mode: bool) -> Result:
     """End it if it is over. What the timer starts."""
-    if not os.path.isdir(_folder(name)):
+    if not paths.is_folder(_folder(name)):
         return {"changed": _remove(name), "msg": "not armed any more"}
     with programs.alone(_folder(name)):
-        if not os.path.isdir(_folder(name)):  # it was disarmed while this waited
+        if not paths.is_folder(_folder(name)):  # it was disarmed while this waited
             return {"changed": _remove(name), "msg": "not armed any more"}
         now = moments.now()
         lease = _kept(name).seen(now)
@@ -252,14 +253,14 @@ def _due(name: str, params: Params, check_mode: bool) -> Result:
             return _end(lease)
         with suppress(Failure):  # a full disk
             _keep(lease)
-        return {"changed": False, "msg": f"ends in {duration(max(lease.left(now), 0))}"}
+        return {"changed": False, "msg": f"ends in {duration(max(lease.remaining(now), 0))}"}
 
 
 def _kept(name: str) -> HostLease:
     try:
         return _read(name)
     except (OSError, ValueError) as error:
-        _say(ERROR, f"the lease {name} cannot be read, so nothing here ends it: {printable(error, 200)}")
+        _log(ERROR, f"the lease {name} cannot be read, so nothing here ends it: {printable(error, 200)}")
         raise Failure(f"{_folder(name)} cannot be read: {printable(error, 200)}") from None
 
 
@@ -272,27 +273,27 @@ def _end(lease: HostLease) -> Result:
             _failed(lease, str(error))
             raise
         results = []  # what has become of it since is somebody else's
-    said = ", ".join(printable(result.get("msg") or "done", 300) for result in results)
+    messages = ", ".join(printable(result.get("msg") or "done", 300) for result in results)
     changed = any(result.get("changed") for result in results)
     if changed or not lease.ended:
-        _say(NOTICE, f"the lease {lease.name} is over and was ended: {said}")
+        _log(NOTICE, f"the lease {lease.name} is over and was ended: {messages}")
     if lease.settled(moments.now()):
         _remove(lease.name)
     else:
         with suppress(Failure):
             _keep(replace(lease, ended=True))
-    return {"changed": changed, "msg": said}
+    return {"changed": changed, "msg": messages}
 
 
 def _failed(lease: HostLease, why: str) -> None:
     lease = lease.failed(moments.now(), why)
     with suppress(Failure):
         _keep(lease)
-    _say(ERROR, f"the lease {lease.name} is over and could not be ended ({lease.attempts} attempts): {why}")
+    _log(ERROR, f"the lease {lease.name} is over and could not be ended ({lease.attempts} attempts): {why}")
 
 
-def _say(level: int, what: str) -> None:
-    sys.stderr.write(f"<{level}>{what}\n")
+def _log(level: int, message: str) -> None:
+    sys.stderr.write(f"<{level}>{message}\n")
     sys.stderr.flush()
 
 
@@ -340,7 +341,7 @@ def _judged(done: subprocess.CompletedProcess[str]) -> Result:
     return result
 
 
-_STATES = {"armed": _armed, "extended": _extended, "absent": _absent, "listed": _listed, "due": _due}
+_STATES = {"armed": _arm, "extended": _extended, "absent": _absent, "listed": _listed, "due": _due}
 
 
 def main() -> None:

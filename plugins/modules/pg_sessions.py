@@ -118,6 +118,7 @@ def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
 def _ended(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     if len(asked["among"]) > asked["limit"]:
         raise Failure(f"{sessions.counted(len(asked['among']))} were named and the limit is {asked['limit']}.")
+    server.hold()
     signalled = server.ask(sessions.ENDED, asked)
     wait_until = time.monotonic() + GONE_SECONDS
     left, pause = signalled, 0.002

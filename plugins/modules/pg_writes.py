@@ -147,6 +147,8 @@ def _text(document: Any) -> str:
 
 def _changed(server: Server, params: Params, check_mode: bool) -> Result:
     found = params["found"]["settings"]
+    if not check_mode:
+        server.hold()
     _as_found(server, params)
     frozen = _frozen(found)
     fresh = [name for name in found if name not in frozen]
@@ -246,6 +248,8 @@ def _captured_again(server: Server, params: Params, check_mode: bool) -> Result:
 
 
 def _put_back(server: Server, params: Params, check_mode: bool) -> Result:
+    if not check_mode:
+        server.hold()
     state, record = _look(server, params), params["record"]
     if refusals := writes.objections(state, record, params["force"]):
         raise Failure(f"{' '.join(refusals)} Nothing was changed.")

@@ -56,7 +56,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest, object_store, purge, sending
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Kept, Subject
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge import Doomed, Line
@@ -108,7 +108,7 @@ class _Look:
     def __init__(self, params: Params) -> None:
         self.params, self.now = params, time.time()
         self.prefix, self.older = manifest.check_prefix(params["prefix"]), values.seconds(params["older_than"])
-        if params["drill"] and not os.path.lexists(params["tree"]):
+        if params["drill"] and not paths.has_name(params["tree"]):
             self.subjects, self.aside = list[Subject](), list[Left]()
         elif params["tree"]:
             self.subjects, self.aside = [sending.tree(params["tree"], params["home"] or "")], list[Left]()
@@ -209,7 +209,7 @@ class _Look:
         file = old.get(path)
         if file is None:
             return (
-                Doomed(line, subject, path, None, entry) if not os.path.lexists(line.path) else "written to since, or a link by now"
+                Doomed(line, subject, path, None, entry) if not paths.has_name(line.path) else "written to since, or a link by now"
             )
         return (
             Doomed(line, subject, path, file, entry) if _hash(subject.root, file) == line.sha256 else "changed since it was listed"

@@ -100,7 +100,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import programs
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.host import timers
 
@@ -128,7 +128,7 @@ Result = dict[str, Any]
 def run(params: Params, check_mode: bool) -> Result:
     """Look at timers, make or remove them; in check mode only look. Raises Failure."""
     starter: _Systemd | _Cron | None = None
-    if os.path.isdir(SYSTEMD):
+    if paths.is_folder(SYSTEMD):
         starter = _Systemd(params)
     elif shutil.which("crontab"):
         starter = _Cron(params)
@@ -201,7 +201,7 @@ class _Systemd:
     def _left(self) -> list[str]:
         """The files that a timer leaves: its units and the stamp of when it ran last."""
         stamps = [f"{self._stamps}/stamp-{name}.timer" for name in self._names]
-        return [path for path in (*self._units, *stamps) if os.path.lexists(path)]
+        return [path for path in (*self._units, *stamps) if paths.has_name(path)]
 
     def _stale(self) -> list[str]:
         return [path for path, text in self._units.items() if _read(path) != text]

@@ -81,12 +81,12 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         """What was kept of where the end was armed; a run without a lease kept nothing."""
         folder = revert_folder(self, task_vars)
         try:
-            found: Vars = json.loads(read(os.path.join(folder, NEAR)))
+            near: Vars = json.loads(read(os.path.join(folder, NEAR)))
         except FileNotFoundError:
             return {"where": "controller", "why": ""}
         except (OSError, ValueError) as error:
             raise AnsibleActionFail(f"Where that run armed its end cannot be read: {error}.") from None
-        return found
+        return near
 
     def _name(self, root: str, task_vars: Vars) -> str:
         """Of the run and the host: irctl's evidence lies in runs/RUN/evidence, plain Ansible's in a folder of its own."""
@@ -102,20 +102,20 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         user = self._user()
         try:
             with self._as_root(user, task_vars):
-                said = self._said("id -u; test -d /run/systemd/system && echo systemd")
+                answer = self._output("id -u; test -d /run/systemd/system && echo systemd")
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
-            said = str(error)
-        if said.split() == ["0", "systemd"]:
+            answer = str(error)
+        if answer.split() == ["0", "systemd"]:
             return "host", "", user
-        lacking = "systemd" if said.split()[:1] == ["0"] else "root on the host"
-        return "controller", f"ends by the controller's timer only: no {lacking}", user
+        missing = "systemd" if answer.split()[:1] == ["0"] else "root on the host"
+        return "controller", f"ends by the controller's timer only: no {missing}", user
 
     def _user(self) -> str:
-        return self._said("id -un")
+        return self._output("id -un")
 
-    def _said(self, command: str) -> str:
+    def _output(self, command: str) -> str:
         return str(self._low_level_execute_command(command)["stdout"]).strip()
 
     @contextmanager

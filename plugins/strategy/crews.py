@@ -53,7 +53,7 @@ class CrewProcess(WorkerProcess):
         self._host, self._task_vars, self._play_context = host, member["task_vars"], member["play_context"]
         self._task = task.copy(exclude_parent=True, exclude_tasks=True)  # running a task templates it in place
         self._task._parent = task._parent
-        with TaskContext(self._task):
+        with _context(self._task, member):
             super()._run()
         host.vars, host.groups = host_vars, groups  # cleared by the worker, and the next host may read them
 
@@ -71,6 +71,13 @@ class CrewProcess(WorkerProcess):
             os._exit(0)
         finally:
             os._exit(1)
+
+
+def _context(task: Any, member: dict[str, Any]) -> Any:
+    """The context of a task on a host, which ansible-core makes in another way since 2.21."""
+    if not hasattr(TaskContext, "create"):
+        return TaskContext(task)
+    return TaskContext.create(task=task, task_vars=member["task_vars"], host_name=member["host"].name)
 
 
 class StrategyModule(linear.StrategyModule):

@@ -32,7 +32,7 @@ def test_what_follows_from_the_definitions_is_generated_and_not_edited() -> None
 def test_nothing_but_a_role_that_only_irctl_uses_has_parameters_by_hand() -> None:
     wanted = {path for path, _ in generated.files()}
     written = {path for pattern in ("meta/argument_specs.yml", "defaults/main.yml") for path in ROOT.glob(f"roles/*/{pattern}")}
-    internal = {"run", "timer", "lease_timer", "drill_timer"}
+    internal = {"run", "timers", "lease_timer", "drill_timer"}
     assert {path.parents[1].name for path in written - wanted} <= internal
 
 

@@ -19,8 +19,8 @@ from irctl.drills import history
 from irctl.errors import DONE, FAILED, Busy, Invalid, IrctlError, worst
 
 if TYPE_CHECKING:
-    from irctl.drills.drill import Held
-    from irctl.drills.steps import Wish
+    from irctl.drills.drill import DrillResult
+    from irctl.drills.steps import DrillOrder
 
 
 @click.command(cls=Command, name="run", epilog="Example: irctl drill run db-connections db-freeze-writes --host lab")
@@ -72,23 +72,23 @@ class _Session:
 
     def __init__(self, ctx: click.Context, settings: Settings, *, everything: bool, alone: bool) -> None:
         self._ctx, self._settings, self._everything, self._alone = ctx, settings, everything, alone
-        self._held: list[Held] = []
+        self._held: list[DrillResult] = []
         self._not_drilled: dict[str, str] = {}
         self._codes: list[int] = []
         self._interrupted = ""
 
     def hold(self, name: str, hosts: tuple[str, ...], options: dict[str, Any]) -> None:
         """Hold one, or note why not. Raises IrctlError where it is the only one, or would be the same for all the others."""
-        from irctl.drills import drill as drills
+        from irctl.drills import readiness
         from irctl.drills.steps import Interrupted
 
-        obstacle = drills.obstacle(name, self._settings.contents) if self._everything else ""
+        obstacle = readiness.obstacle(name, self._settings.contents) if self._everything else ""
         if reason := self._interrupted or obstacle:
             self._not_drilled[name] = reason
             return
         try:
-            self._note(self._carry_out(drills.wish(name, self._settings.contents, hosts, **options)))
-        except drills.Lacking as error:
+            self._note(self._carry_out(readiness.order_of(name, self._settings.contents, hosts, **options)))
+        except readiness.MissingSetting as error:
             if not self._everything:
                 raise
             self._not_drilled[name] = str(error)
@@ -99,20 +99,20 @@ class _Session:
             self._codes.append(error.exit_code)
             self._interrupted = str(error) if isinstance(error, Interrupted) else ""
 
-    def _carry_out(self, drill: Wish) -> Held:
+    def _carry_out(self, order: DrillOrder) -> DrillResult:
         from irctl.cli.progress import progress
-        from irctl.drills import drill as drills
-        from irctl.orders.flow import Order
+        from irctl.drills import drill
+        from irctl.orders.order import Order
 
-        remediation = catalog.load(drill.remediation, self._settings.contents)
-        shown = Order(replace(remediation, name=f"drill {remediation.name}"), drill.names, {})
+        remediation = catalog.load(order.remediation, self._settings.contents)
+        shown = Order(replace(remediation, name=f"drill {remediation.name}"), order.names, {})
         with progress(shown, quiet=wants_json(self._ctx)) as show:
-            return drills.hold(drill, self._settings, show)
+            return drill.hold(order, self._settings, show)
 
-    def _note(self, held: Held) -> None:
+    def _note(self, held: DrillResult) -> None:
         self._interrupted = held.interrupted
-        if self._everything and held.lacks:
-            self._not_drilled[held.drill.remediation] = held.lacks
+        if self._everything and held.not_possible:
+            self._not_drilled[held.drill.remediation] = held.not_possible
         else:
             self._held.append(held)
             self._codes.append(held.exit_code)

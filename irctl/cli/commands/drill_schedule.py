@@ -31,9 +31,9 @@ def _days(text: str) -> int:
 
 
 def _at(text: str) -> str:
-    from irctl.drills.schedule import AT as FORM
+    from irctl.drills.schedule import TIME_OF_DAY
 
-    if not FORM.fullmatch(text):
+    if not TIME_OF_DAY.fullmatch(text):
         raise ValueError("a time of the day is needed, such as 03:30")
     return text
 
@@ -57,26 +57,16 @@ POLICY = Choice(("skip", "once"))
 @click.pass_context
 def command(ctx: click.Context, /, names: tuple[str, ...], hosts: tuple[str, ...], everything: bool, **options: Any) -> int:
     """Have this machine hold drills by itself: with systemd's timers where it runs, else with cron's."""
-    from irctl.drills import schedule
+    from irctl.drills import schedule_timers
 
-    settings = settings_of(ctx)
-    existing = schedule.listed(settings.home_path)
+    existing = schedule_timers.listed(settings_of(ctx).home_path)
     if options["show"]:
         return _show(ctx, existing)
     if everything == bool(names):
         raise Invalid(f"NAME: {'not together with --all' if names else 'it must be given, or --all'}")
-    if options["remove"]:
-        chosen = _existing(ctx, existing, names or tuple({one.remediation for one in existing}), hosts)
-        return _install(ctx, chosen, remove=True, check=options["check"]) if chosen else _show(ctx, [], "unchanged")
-    if not hosts:
-        raise Invalid("--host: it must be given, such as --host lab")
-    names = names or tuple(schedule.drillable(settings.contents))
-    hosts, every = tuple(dict.fromkeys(hosts)), options["every"] or 0
-    wanted = schedule.wanted(settings, dict.fromkeys(names), hosts, options["at"], options["missed"], every)
-    wanted, not_scheduled = schedule.holdable(settings, wanted, everything=everything)
-    for reason in not_scheduled.values():
-        click.echo(f"warning: not scheduled: {reason}", err=True)
-    return _install(ctx, wanted, check=options["check"]) if wanted else _show(ctx, [], "unchanged")
+    remove, check = options["remove"], options["check"]
+    schedules = _existing(ctx, existing, names, hosts) if remove else _new(ctx, names, hosts, options)
+    return _install(ctx, schedules, remove=remove, check=check) if schedules else _show(ctx, [], "unchanged")
 
 
 command.params.insert(
@@ -88,18 +78,38 @@ command.params.insert(
 
 
 def _existing(ctx: click.Context, existing: list[Schedule], names: tuple[str, ...], hosts: tuple[str, ...]) -> list[Schedule]:
-    """The schedules with these names and hosts. Raises Invalid for a name that neither a remediation nor a schedule has."""
+    """The schedules with these names and hosts, without any of all.
+
+    Raises Invalid for a name that neither a remediation nor a schedule has.
+    """
     known = {*catalog.names(settings_of(ctx).contents), *(schedule.remediation for schedule in existing)}
     for name in names:
         if name not in known:
             raise Invalid(f"NAME: there is no remediation {catalog.printable(name)}.{catalog.nearest(name, known)}")
-    return [schedule for schedule in existing if schedule.remediation in names and (not hosts or schedule.host in hosts)]
+    named = [schedule for schedule in existing if not names or schedule.remediation in names]
+    return [schedule for schedule in named if not hosts or schedule.host in hosts]
 
 
-def _install(ctx: click.Context, schedules: list[Schedule], *, remove: bool = False, check: bool = False) -> int:
-    from irctl.drills import schedule
+def _new(ctx: click.Context, names: tuple[str, ...], hosts: tuple[str, ...], options: dict[str, Any]) -> list[Schedule]:
+    """The schedules to be made, without names of everything that can be drilled. Says what cannot be. Raises IrctlError."""
+    from irctl.drills import readiness, schedule
 
-    order, outcome = schedule.install(settings_of(ctx), schedules, render.notices_only, remove=remove, check=check)
+    settings, everything = settings_of(ctx), not names
+    if not hosts:
+        raise Invalid("--host: it must be given, such as --host lab")
+    names, hosts = names or tuple(readiness.drillable(settings.contents)), tuple(dict.fromkeys(hosts))
+    terms = (options["at"], options["missed"], options["every"] or 0)
+    schedules = schedule.asked_for(settings, dict.fromkeys(names), hosts, *terms)
+    schedules, not_scheduled = schedule.possible(settings, schedules, everything=everything)
+    for reason in not_scheduled.values():
+        click.echo(f"warning: not scheduled: {reason}", err=True)
+    return schedules
+
+
+def _install(ctx: click.Context, schedules: list[Schedule], *, remove: bool, check: bool) -> int:
+    from irctl.drills import schedule_timers
+
+    order, outcome = schedule_timers.install(settings_of(ctx), schedules, render.notices_only, remove=remove, check=check)
     if outcome.exit_code != DONE:
         run.show(order, outcome, as_json=wants_json(ctx))
         return outcome.exit_code
@@ -131,17 +141,25 @@ def _show(ctx: click.Context, schedules: list[Schedule], result: str = "", outco
 @click.argument("name", metavar="NAME")
 @click.option("--every", "days", type=EVERY, required=True, metavar="DAYS", help="How often.")
 @click.option("--missed", type=POLICY, required=True, help="What becomes of one that was missed.")
+@click.option("--at", type=Value("HH:MM", _at), metavar="HH:MM",
+              help="With `--missed skip`: when, by this machine's clock. Long after that it is left out.")  # fmt: skip
 @click.pass_context
-def run_due(ctx: click.Context, name: str, hosts: tuple[str, ...], days: int, missed: str) -> Any:
+def run_due(ctx: click.Context, name: str, hosts: tuple[str, ...], days: int, missed: str, at: str | None) -> Any:
     """Hold the drill of NAME if this is the day for it. A timer calls this; `irctl drill schedule` makes one."""
     from irctl.drills import history, schedule
 
-    held, today = history.history(settings_of(ctx).home_path), datetime.now(UTC).astimezone().date()
+    held, now = history.history(settings_of(ctx).home_path), datetime.now(UTC).astimezone()
     last = max((day for host in hosts if (day := schedule.last_day(held, name, host))), default=None)
-    if not schedule.is_day(days, missed, last, today):
-        render.sentence(f"nothing is due: {name} was drilled on {last}", drills.document([], DONE), as_json=wants_json(ctx))
-        return DONE
+    if missed == schedule.SKIP and at and not schedule.is_time(at, now.replace(tzinfo=None)):
+        return _nothing_due(ctx, f"it is {now:%H:%M}, not {at}, and what was missed is skipped")
+    if not schedule.is_day(days, missed, last, now.date()):
+        return _nothing_due(ctx, f"{name} was drilled on {last}")
     return ctx.invoke(drill_run.run, names=(name,), hosts=hosts, everything=False, if_due=False, scheduled=True)
 
 
 run_due.params.insert(1, host_option(sentence="The host or group."))
+
+
+def _nothing_due(ctx: click.Context, reason: str) -> int:
+    render.sentence(f"nothing is due: {reason}", drills.document([], DONE), as_json=wants_json(ctx))
+    return DONE

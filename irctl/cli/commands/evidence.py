@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.evidence_names import shown
 from irctl.cli import completions, render
 from irctl.cli.base import Group, settings_of, wants_json
@@ -62,7 +63,7 @@ def _folder(settings: Settings, what: str) -> Path:
 
 def _is_folder(what: str) -> bool:
     try:
-        return bool(what) and Path(what).is_dir()
+        return bool(what) and paths.is_folder(Path(what))
     except (OSError, ValueError):  # too long, or with a NUL
         return False
 
@@ -70,7 +71,7 @@ def _is_folder(what: str) -> bool:
 def _is_of(home: Path, folder: Path) -> bool:
     """Whether it is an incident's own folder in this home, and no copy."""
     own = home / "incidents" / folder.name
-    return bool(incidents.ID.fullmatch(folder.name)) and own.is_dir() and own.samefile(folder)
+    return bool(incidents.ID.fullmatch(folder.name)) and paths.is_folder(own) and own.samefile(folder)
 
 
 def _allowed(settings: Settings, given: str | None) -> AllowedFile | None:
@@ -83,7 +84,7 @@ def _file(option: str, given: str | None) -> Path | None:
         return None
     try:
         path = Path(given).expanduser()
-        exists = path.is_file()
+        exists = paths.is_file(path)
     except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or of a user who is not there
         exists = False
     if not exists:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.cli import completions
 from irctl.cli.base import Command, settings_of, wants_json
 from irctl.cli.incident_arguments import chosen_id, chosen_id_and_text, id_and_text_arguments, incident_argument
@@ -48,7 +49,7 @@ def close(ctx: click.Context, incident: str | None, resolution: str | None) -> N
         raise Refused(f"{chosen} is {state.status}. {how}")
     text = {"resolution": incidents.text("--resolution", resolution, lines=True)} if resolution is not None else {}
     incidents.record(home, chosen, {"event": "closed", **text, "by": settings_of(ctx).operator})
-    packed = (home / "incidents" / chosen / MANIFEST).exists()
+    packed = paths.exists(home / "incidents" / chosen / MANIFEST)
     if not packed:  # what is sealed stays as it is until it is packed again
         reports.render(home, chosen)
     tell(ctx, chosen, "closed")

@@ -18,7 +18,7 @@ from irctl.cli.views import run
 from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
 from irctl.lab import aws as lab_aws
 from irctl.lab.lab import Lab
-from irctl.orders import flow
+from irctl.orders.order import Order
 
 command = Group(
     name="lab",
@@ -85,7 +85,7 @@ def fault(ctx: click.Context, name: str) -> int:
     if not running:
         raise NoTarget("the lab does not run; start it with: irctl lab up")
     remediation = catalog.load(name, settings.contents, entry_point="fault")
-    order = flow.Order(remediation, ("lab",), {}, entry_point="fault")
+    order = Order(remediation, ("lab",), {}, entry_point="fault")
     outcome = carry_out(ctx, order)
     run.show(order, outcome, as_json=wants_json(ctx))
     return outcome.exit_code

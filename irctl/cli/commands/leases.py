@@ -17,9 +17,9 @@ from irctl.cli.option_types import reason as checked_reason
 from irctl.cli.views import run as view
 from irctl.drills import restore
 from irctl.errors import DONE, FAILED, IrctlError
-from irctl.leases import leases
-from irctl.leases.leases import Lease
-from irctl.orders import undo
+from irctl.leases import keeper, register
+from irctl.leases.lease import Lease
+from irctl.orders import lease_change, lease_end
 from irctl.record import moments
 from irctl.running import signals
 
@@ -33,12 +33,12 @@ def command(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         home = settings_of(ctx).home_path
         remind(home)
-        _show(home, leases.listed(home), as_json=wants_json(ctx))
+        _show(home, register.listed(home), as_json=wants_json(ctx))
 
 
 def _show(home: Path, active: list[Lease], *, as_json: bool) -> None:
-    now, uptimes = moments.now(), leases.uptimes(home)
-    rows = [(lease, int(lease.left(now, uptimes))) for lease in active]
+    now, uptimes = moments.now(), keeper.uptimes(home)
+    rows = [(lease, int(lease.remaining(now, uptimes))) for lease in active]
     if as_json:
         keys = ("run", "remediation", "hosts", "owner", "incident", "state", "why")
         shown = [
@@ -46,11 +46,11 @@ def _show(home: Path, active: list[Lease], *, as_json: bool) -> None:
                 **{key: getattr(lease, key) for key in keys},
                 "ends": _ends(seconds),
                 "left": seconds,
-                "armed": leases.near(home, lease),
+                "armed": register.armed_at(home, lease),
             }
             for lease, seconds in rows
         ]
-        render.as_object({"schema": "irctl/leases/1", "leases": shown, "keeper": leases.keeper_gone(home) or "at work"})
+        render.as_object({"schema": "irctl/leases/1", "leases": shown, "keeper": keeper.gone(home) or "at work"})
     elif not rows:
         click.echo("no lease is on")
     else:
@@ -59,14 +59,15 @@ def _show(home: Path, active: list[Lease], *, as_json: bool) -> None:
 
 def _row(home: Path, lease: Lease, seconds: int) -> list[str]:
     when = f"in {timedelta(seconds=seconds)}, {_ends(seconds)}" if seconds > 0 else "is over"
-    failed = click.style(f"  FAILED {lease.attempts} times: {lease.why}", fg="red") if lease.state == leases.FAILED else ""
-    return [lease.run, lease.remediation, render.names(lease.hosts), lease.owner, _armed(leases.near(home, lease)), when + failed]
+    failed = click.style(f"  FAILED {lease.attempts} times: {lease.why}", fg="red") if lease.failed else ""
+    armed = _armed(register.armed_at(home, lease))
+    return [lease.run, lease.remediation, render.names(lease.hosts), lease.owner, armed, when + failed]
 
 
 def _armed(near: dict[str, str]) -> str:
     """What ends a lease: 'controller', and which hosts do by themselves. `near` has the kind by host."""
     words = ["controller"]
-    for kind, name in ((leases.HOST, "host timer"), (leases.KERNEL, "kernel")):
+    for kind, name in ((register.HOST, "host timer"), (register.KERNEL, "kernel")):
         hosts = [host for host, where in near.items() if where == kind]
         words += [name if len(hosts) == len(near) else f"{name} of {render.names(hosts)}"] if hosts else []
     return " + ".join(words)
@@ -85,7 +86,7 @@ def extend(ctx: click.Context, run: str, seconds: int) -> None:
     """Let the lease of RUN end later, never beyond its limit. Hosts that would end it themselves are told first."""
     settings = settings_of(ctx)
     home = settings.home_path
-    lease = undo.extend(settings, leases.find(home, run), seconds, render.notices_only)
+    lease = lease_change.extend(settings, register.find(home, run), seconds, render.notices_only)
     _show(home, [lease], as_json=wants_json(ctx))
 
 
@@ -96,8 +97,8 @@ def extend(ctx: click.Context, run: str, seconds: int) -> None:
 def end(ctx: click.Context, run: str, force: bool) -> int:
     """End the lease of RUN now: undo its change and verify it."""
     settings = settings_of(ctx)
-    lease = leases.find(settings.home_path, run)
-    how = undo.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
+    lease = register.find(settings.home_path, run)
+    how = lease_end.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
     document = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
     render.sentence(f"ended: {lease.remediation} on {render.names(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
     return DONE
@@ -110,10 +111,8 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
 def close(ctx: click.Context, run: str, reason: str) -> None:
     """Give up the lease of RUN, which could not be ended, and leave things as they are, for this REASON."""
     settings = settings_of(ctx)
-    lease = leases.find(settings.home_path, run)
-    if lease.state != leases.FAILED:
-        raise IrctlError(f"RUN: its lease can be ended: irctl leases end {lease.run}")
-    still_armed = undo.give_up(settings, lease, reason, render.notices_only)
+    lease = register.find(settings.home_path, run)
+    still_armed = lease_change.close(settings, lease, reason, render.notices_only)
     if still_armed:
         click.echo(f"warning: the end that is armed on the host goes on trying: {still_armed}", err=True)
     document = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": still_armed}
@@ -127,7 +126,7 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
 def run_due(ctx: click.Context, every: int | None) -> int:
     """End the leases that are over, and restore what a drill left behind. A timer calls this; `irctl leases install` makes one."""
     settings = settings_of(ctx)
-    lines = undo.run_due(settings, every, render.notices_only) + restore.run_due(settings, render.notices_only)
+    lines = lease_end.run_due(settings, every, render.notices_only) + restore.run_due(settings, render.notices_only)
     if lines or wants_json(ctx):
         render.sentence("\n".join(lines), {"schema": "irctl/leases/1", "said": lines}, as_json=wants_json(ctx))
     return FAILED if any(line.startswith("FAILED") for line in lines) else DONE
@@ -147,7 +146,7 @@ def _watch(ctx: click.Context, every: int) -> None:
     while True:
         try:
             settings = settings_of(ctx)
-            end_leases = partial(undo.run_due, settings, every, render.notices_only)
+            end_leases = partial(lease_end.run_due, settings, every, render.notices_only)
             for act in (end_leases, partial(restore.run_due, settings, render.notices_only)):
                 for sentence in act():
                     click.echo(sentence, err=True)
@@ -161,11 +160,11 @@ def _watch(ctx: click.Context, every: int) -> None:
 @click.pass_context
 def install(ctx: click.Context, remove: bool) -> int:
     """Install the timer that ends leases on this machine, through Ansible: systemd's where it runs, else cron's."""
-    from irctl.orders import timer
+    from irctl.orders import local_timers
 
-    if remove and (active := leases.listed(settings_of(ctx).home_path)):
+    if remove and (active := register.listed(settings_of(ctx).home_path)):
         raise IrctlError(f"--remove: {len(active)} leases are on and nothing would end them; irctl leases")
     click.echo("the timer is waited for until it was seen at work: up to a minute and a half", err=True)
-    order, outcome = timer.install(settings_of(ctx), render.notices_only, remove=remove)
+    order, outcome = local_timers.install_lease_timer(settings_of(ctx), render.notices_only, remove=remove)
     view.show(order, outcome, as_json=wants_json(ctx))
     return outcome.exit_code

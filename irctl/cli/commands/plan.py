@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog.catalog import Remediation
 from irctl.cli import order_options
@@ -50,7 +51,7 @@ def _plan(remediation: Remediation, **values: Any) -> int:
 
 def _can_be_made(path: Path) -> bool:
     try:
-        return not path.exists() and not path.is_symlink() and path.parent.is_dir()
+        return not paths.has_name(path) and paths.is_folder(path.parent)
     except (OSError, ValueError):  # too long, or with a NUL
         return False
 

@@ -9,8 +9,8 @@ from irctl.cli.base import Command, settings_of, wants_json
 from irctl.cli.option_types import Value, incident_id, timeout
 from irctl.cli.orders import carry_out
 from irctl.cli.views import run as view
-from irctl.leases import leases
-from irctl.orders import undo
+from irctl.leases import register
+from irctl.orders import revert
 from irctl.record import runs
 
 
@@ -30,15 +30,15 @@ def command(ctx: click.Context, run: str, check: bool, force: bool, incident: st
     """
     settings = settings_of(ctx)
     folder = runs.find(settings.home_path, run)
-    order = undo.order(settings, folder, check=check, force=force, incident=incident or "", timeout=timeout)
+    order = revert.order(settings, folder, check=check, force=force, incident=incident or "", timeout=timeout)
     outcome = carry_out(ctx, order)
-    if not check and outcome.outcome in undo.GOOD:
+    if not check and outcome.succeeded:
         _end_leases(folder, outcome.run)
     view.show(order, outcome, as_json=wants_json(ctx))
     return outcome.exit_code
 
 
 def _end_leases(folder: runs.Folder, reverting: str) -> None:
-    for lease in leases.listed(folder.home):
+    for lease in register.listed(folder.home):
         if lease.run == folder.run:
-            leases.ended(folder.home, lease, f"reverted by {reverting}")
+            register.ended(folder.home, lease, f"reverted by {reverting}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.definition import Option
 from irctl.catalog.summaries import OTHER, Summary, by_theme
@@ -60,7 +61,7 @@ def show_entry(remediation: Remediation, *, as_json: bool) -> None:
     render.table([f"  {option.variable}", _default(option), option.description] for option in variables)
     click.echo(f"\nExample: irctl remediate {remediation.name} {metadata.get('example', '--host prod')}")
     readme = remediation.folder / "README.md"
-    if readme.exists():
+    if paths.exists(readme):
         click.echo(f"When not to use it: {readme}")
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import click
 
 from irctl.cli import render
-from irctl.orders import flow
-from irctl.orders.flow import Order, Outcome
+from irctl.orders.order import Order, Outcome, envelope
 from irctl.running.results import Host
 
 
 def show(order: Order, outcome: Outcome, *, as_json: bool) -> None:
     """Print what was found on each host."""
     if as_json:
-        render.as_object({**flow.envelope(order, outcome), "schema": "irctl/diagnosis/1"})
+        render.as_object({**envelope(order, outcome), "schema": "irctl/diagnosis/1"})
         return
     for name, host in outcome.hosts.items():
         click.echo(f"{name}  {_headline(host)}")

@@ -8,14 +8,13 @@ import click
 
 from irctl.cli import render
 from irctl.cli.views import run
-from irctl.orders import flow
-from irctl.orders.flow import Order, Outcome
+from irctl.orders.order import Order, Outcome, envelope
 
 
 def show(order: Order, outcome: Outcome, *, as_json: bool) -> None:
     """Print the plan of a dry run and its result."""
     if as_json:
-        result = flow.envelope(order, outcome)
+        result = envelope(order, outcome)
         render.as_object({**outcome.plan, "plan_hash": outcome.plan_hash, "check_result": result})
         return
     click.echo(f"plan      {outcome.plan_hash}")

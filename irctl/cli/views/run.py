@@ -5,17 +5,16 @@ from __future__ import annotations
 import click
 
 from irctl.cli import render
-from irctl.orders import flow
-from irctl.orders.flow import Order, Outcome
+from irctl.orders.order import Order, Outcome, envelope
 
 
 def show(order: Order, outcome: Outcome, *, as_json: bool) -> None:
     """Print a line for each host, then how long it took, where the record is, and whether it can be undone."""
     if as_json:
-        render.as_object(flow.envelope(order, outcome))
+        render.as_object(envelope(order, outcome))
         return
     render.table([name, render.outcome(host.outcome, check=order.check), host.reason] for name, host in outcome.hosts.items())
-    metadata = order.found.about
+    metadata = order.remediation.about
     final = order.entry_point == "main" and not order.check and not metadata.get("reversible", True)
     undo = " · cannot be undone" if final and outcome.outcome in ("changed", "partial") else ""
     click.echo(f"{outcome.seconds:.1f} s · record: {outcome.folder} (sealed){undo}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.cli import render
 from irctl.record.runs import Folder
 
@@ -24,14 +25,14 @@ def show(folders: Sequence[Folder], *, as_json: bool) -> None:
 
 def _row(folder: Folder) -> dict[str, Any]:
     begun = folder.document("run.json")
-    ended = folder.document("result.json") if (folder.path / "result.json").exists() else {"outcome": "under way"}
+    ended = folder.document("result.json") if paths.exists(folder.path / "result.json") else {"outcome": "under way"}
     keys = ("run", "remediation", "incident", "check", "started")
     return {key: begun[key] for key in keys} | {"hosts": sorted(begun["hosts"]), "outcome": ended["outcome"]}
 
 
 def show_one(folder: Folder, *, as_json: bool) -> None:
     """Print the result of a run and the files of its record."""
-    if not (folder.path / "result.json").exists():
+    if not paths.exists(folder.path / "result.json"):
         document = folder.document("run.json")
         render.sentence(f"{folder.run} is under way since {document['started']}", document, as_json=as_json)
         return
@@ -42,6 +43,6 @@ def show_one(folder: Folder, *, as_json: bool) -> None:
     click.echo(f"{click.style(document['run'], bold=True)}  {document['started']}  {document['seconds']} s")
     hosts = document["hosts"].items()
     render.table([name, render.outcome(host["outcome"], check=document["check"]), host["reason"]] for name, host in hosts)
-    files = sorted(path for path in folder.path.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.path.rglob("*") if paths.is_file(path))
     render.table([f"  {path.relative_to(folder.path)}", f"{path.stat().st_size} bytes"] for path in files)
     click.echo(f"folder: {folder.path}\ncheck it: irctl evidence verify {folder.run}")

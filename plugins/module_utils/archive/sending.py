@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import checksums, incident_journal
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest as archive
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums import CutShort, Sum
@@ -114,7 +114,7 @@ def tree(path: str, home: str) -> Subject:
 def _overlaps(root: str, home: str) -> bool:
     """Whether a folder is, holds or lies in the records of a home; what else is below a home is not its evidence."""
     records = [os.path.join(home, name) for name in ("incidents", "runs")]
-    there = [folder for folder in records if os.path.isdir(folder)]
+    there = [folder for folder in records if paths.is_folder(folder)]
     return any(os.path.commonpath([root, folder]) in (root, folder) for folder in there)
 
 
@@ -127,7 +127,7 @@ def _above(root: str) -> Iterator[str]:
 
 def _is_home(folder: str) -> bool:
     """Whether this is a home, or an incident in one."""
-    return os.path.lexists(os.path.join(folder, JOURNAL))
+    return paths.has_name(os.path.join(folder, JOURNAL))
 
 
 def files_of(subject: Subject, before: float | None) -> Found:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, host_facts, selection, streams
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.selection import Choice, Rules, Wanted
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.snapshots import Kept, Snapshot
@@ -139,7 +139,7 @@ def _take_memory(wish: Wish, snapshot: Snapshot) -> str:
     except (Failure, OSError) as error:
         return str(error)
     finally:
-        if os.path.exists(target):
+        if paths.exists(target):
             os.unlink(target)
     return ""
 

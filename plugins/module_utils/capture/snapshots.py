@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure
 
@@ -177,7 +178,7 @@ def sweep(parent: str, owner: str) -> list[str]:
     found = left(parent, owner)
     for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
-    if stays := [folder for folder in found if os.path.lexists(folder)]:
+    if stays := [folder for folder in found if paths.has_name(folder)]:
         raise Failure(f"{stays[0]}, which an earlier capture left, cannot be removed.")
     return found
 
@@ -214,7 +215,7 @@ def _unpack_one(source: int, target: str, size: int) -> str:
 
 def _make_folder(path: str) -> None:
     """Make a folder, and those above it that are missing, for their owner only."""
-    if not os.path.isdir(path):
+    if not paths.is_folder(path):
         _make_folder(os.path.dirname(path))
         os.mkdir(path, 0o700)
 

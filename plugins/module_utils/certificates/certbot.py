@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import programs
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import openssl
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import KINDS, Lineage
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Pair
@@ -79,7 +79,7 @@ class Order:
 
     def interrupted(self) -> bool:
         """Whether certbot left a checkpoint: it was killed while a configuration was changed for a challenge."""
-        return any(os.path.exists(os.path.join(self._work, "backups", name)) for name in CHECKPOINTS)
+        return any(paths.exists(os.path.join(self._work, "backups", name)) for name in CHECKPOINTS)
 
     def recover(self, command: Sequence[str], bundle: str | None) -> None:
         """Let certbot put back what it changed before it was killed. Raises Failure where it does not, and keeps all."""
@@ -111,7 +111,7 @@ class Order:
     def discard(self) -> None:
         """Forget the order; of a certificate that was issued the public part stays, because the CA has counted it."""
         with suppress(OSError, Failure):
-            if os.path.exists(cert := self._inside.path("cert", NEW)):
+            if paths.exists(cert := self._inside.path("cert", NEW)):
                 os.makedirs(folder := os.path.join(self._lineage.own_folder, "issued"), mode=0o700, exist_ok=True)
                 os.rename(cert, os.path.join(folder, f"cert-{openssl.chain(cert)[0].sha256[:16]}.pem"))
         shutil.rmtree(self._root, ignore_errors=True)

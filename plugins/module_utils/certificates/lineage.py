@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import openssl
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Certificate, Pair
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
@@ -57,7 +58,7 @@ class Lineage:
         except OSError:
             return None
         match = re.fullmatch(rf"{kind}([1-9][0-9]{{0,5}})\.pem", os.path.basename(target))
-        return int(match[1]) if match and os.path.exists(self.path(kind, int(match[1]))) else None
+        return int(match[1]) if match and paths.exists(self.path(kind, int(match[1]))) else None
 
     def path(self, kind: str, number: int) -> str:
         return os.path.join(self.archive, f"{kind}{number}.pem")
@@ -189,7 +190,7 @@ def names(config: str) -> list[str]:
 def find(config: str, name: str) -> Lineage:
     """The lineage of this name. Raises Failure where there is none, naming those that are there."""
     lineage = Lineage(config, name)
-    if not os.path.exists(lineage.settings):
+    if not paths.exists(lineage.settings):
         known = ", ".join(printable(one, 80) for one in names(config)) or "none"
         raise Failure(f"certbot has no certificate {name} in {printable(config)}; it has: {known}.")
     return lineage

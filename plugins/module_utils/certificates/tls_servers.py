@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import Lineage
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Certificate
@@ -225,7 +226,7 @@ def leads_into(path: str, folder: str, base: str) -> bool:
     for _link in range(LINKS):
         if _real_folder(current) == os.path.realpath(folder):
             return True
-        if not os.path.islink(current):
+        if not paths.is_link(current):
             return False
         current = os.path.join(os.path.dirname(current), os.readlink(current))
     return False

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import networks, programs
+from ansible_collections.irctl.runbooks.plugins.module_utils import networks, paths, programs
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge import deny_lines, host_network, loaded, whole_file
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.block_list import Blocked, Protected
 from ansible_collections.irctl.runbooks.plugins.module_utils.edge.whole_file import Content
@@ -73,7 +73,7 @@ class Backend:
 
     def _awaited(self, error: Failure) -> bool:
         """Whether all that nginx complains of is that the file is not there yet."""
-        return not os.path.exists(self._path) and any(f'"{path}" failed (2:' in str(error) for path in (self._given, self._path))
+        return not paths.exists(self._path) and any(f'"{path}" failed (2:' in str(error) for path in (self._given, self._path))
 
     def _takes_out(self) -> bool:
         return self._params["record"] is not None or self._params["state"] == "removed"
@@ -111,7 +111,7 @@ class Backend:
     def prepare(self, check_mode: bool) -> None:
         """Only the file is made; where it is included is not decided here."""
         with programs.alone(os.path.dirname(self._path)):
-            fresh = not check_mode and not os.path.exists(self._path)
+            fresh = not check_mode and not paths.exists(self._path)
             if fresh:
                 whole_file.replace(self._path, deny_lines.HEADER.encode())
         self._read = None
@@ -184,7 +184,7 @@ class Backend:
         """Whether nginx was seen to load all as it is. Raises Failure where nginx does not run."""
         self._workers()
         config = self._config()
-        return not os.path.exists(self._path) or loaded.is_noted(self._path, self._state(config))
+        return not paths.exists(self._path) or loaded.is_noted(self._path, self._state(config))
 
     def _state(self, config: Config) -> str:
         return loaded.state(config.settings.printed, [*config.settings.paths, *(rule.file for rule in config.rules), self._path])

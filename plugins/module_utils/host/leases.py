@@ -46,13 +46,13 @@ class HostLease:
     tried: Moment | None = None
     why: str = ""
 
-    def left(self, now: Moment) -> float:
+    def remaining(self, now: Moment) -> float:
         """Seconds until it must end; negative where that is past."""
         return self.seconds - moments.elapsed(self.armed, now, self.uptimes)
 
     def due(self, now: Moment) -> bool:
         """Whether it must be ended now; after a failed attempt, whether to try again."""
-        return self.left(now) <= 0 and moments.may_try(self.attempts, self.tried, now, self.uptimes)
+        return self.remaining(now) <= 0 and moments.may_try(self.attempts, self.tried, now, self.uptimes)
 
     def settled(self, now: Moment) -> bool:
         """Whether nothing of its run can come any more."""
@@ -65,9 +65,9 @@ class HostLease:
     def failed(self, now: Moment, why: str) -> HostLease:
         return replace(self, attempts=self.attempts + 1, tried=now, why=why)
 
-    def lasting(self, now: Moment, left: float) -> HostLease:
+    def lasting(self, now: Moment, seconds: float) -> HostLease:
         """The same, ending so many seconds from now."""
-        return replace(self, seconds=moments.elapsed(self.armed, now, self.uptimes) + left)
+        return replace(self, seconds=moments.elapsed(self.armed, now, self.uptimes) + seconds)
 
 
 def name_of(run: str, host: str) -> str:
@@ -85,10 +85,10 @@ def text(lease: HostLease) -> str:
 def parse(content: str | bytes) -> HostLease:
     """Raises ValueError where it is no lease."""
     try:
-        found = json.loads(content)
-        found.pop("schema")
-        tried = Moment(**found["tried"]) if found["tried"] else None
-        return HostLease(**{**found, "armed": Moment(**found["armed"]), "tried": tried})
+        fields = json.loads(content)
+        fields.pop("schema")
+        tried = Moment(**fields["tried"]) if fields["tried"] else None
+        return HostLease(**{**fields, "armed": Moment(**fields["armed"]), "tried": tried})
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no lease: {error}") from None
 
@@ -103,9 +103,11 @@ def clash(new: HostLease, others: list[HostLease]) -> str:
 
 def _meets(new: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether the new record is, in the same place, of a thing that the other one's run really changes."""
-    here, there = ({key: value for key, value in record["on"].items() if isinstance(value, str)} for record in (new, other))
+    this_place, other_place = (
+        {key: value for key, value in record["on"].items() if isinstance(value, str)} for record in (new, other)
+    )
     changes = {key for key, value in other["sets"].items() if other["captured"].get(key) != value}
-    return here == there and bool(new["sets"].keys() & changes)
+    return this_place == other_place and bool(new["sets"].keys() & changes)
 
 
 def unit(name: str) -> str:

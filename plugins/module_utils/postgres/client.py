@@ -19,6 +19,7 @@ try:
 except ImportError:  # a target that only has psql
     psycopg = None  # type: ignore[assignment]
 
+LOCK = 0x697263746C  # 'irctl': the advisory lock of whoever changes something; waited for as long as lock_timeout says
 CONNECT_SECONDS = 5
 PSQL_SECONDS = 60  # above the statement timeout, so that PostgreSQL's own word comes first
 SESSION_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
@@ -34,6 +35,12 @@ class Server(Protocol):
 
     def execute(self, sql: str) -> None:
         """Run statements that take no parameters, all or none, also where a session may only read by default. Raises Failure."""
+
+    def hold(self) -> None:
+        """Keep every other irctl from changing anything through this database while the connection lasts.
+
+        Only a connection that lasts can: psql's sessions hold nothing. Raises Failure where another irctl is at it.
+        """
 
     def __enter__(self) -> Server: ...
 
@@ -111,6 +118,16 @@ class OverPsycopg:
         except psycopg.Error as error:
             raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
 
+    def hold(self) -> None:
+        try:
+            self._connection.execute(f"SELECT pg_advisory_lock({LOCK})".encode())
+        except psycopg.errors.LockNotAvailable:
+            raise Failure(
+                "Another irctl is changing something on this server just now. Nothing was changed; run it again."
+            ) from None
+        except psycopg.Error as error:
+            raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
+
     def __enter__(self) -> Server:
         return self
 
@@ -141,6 +158,9 @@ class OverPsql:
 
     def execute(self, sql: str) -> None:
         self._run(_as_one(sql))
+
+    def hold(self) -> None:
+        return None
 
     def _run(self, script: str, *words: str) -> bytes:
         try:

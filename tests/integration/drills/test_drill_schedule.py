@@ -16,7 +16,7 @@ import pytest
 
 from irctl.catalog import catalog, config
 from irctl.catalog.content import OURS
-from irctl.drills import history, schedule
+from irctl.drills import history, schedule_timers
 from irctl.drills.schedule import Schedule
 from irctl.errors import INVALID, REFUSED, UNREACHABLE
 from tests.conftest import ROOT, Done, Irctl, host_of, write_inventory
@@ -42,7 +42,7 @@ class Timers:
 
     def play(self, schedules: list[Schedule], *words: str, remove: bool = False) -> Done:
         """Run the playbook; Done.code is how many tasks changed something, or -1 where one failed."""
-        wanted = [schedule.timer_of(self.settings, one) for one in schedules]
+        wanted = [schedule_timers.timer(self.settings, one) for one in schedules]
         for one in wanted:
             one["words"][0] = self.program
         given = {"irctl_target": "h1", "ansible_become": True, "drill_timer_wanted": wanted}

@@ -271,10 +271,10 @@ def test_no_fault_is_made_where_the_inventory_does_not_allow_drills(tmp_path: Pa
     hosts = {"lab": host_of(server, irctl_drills="")}
     irctl = Irctl(home, write_inventory(tmp_path, hosts))
     before = sessions.ask("SELECT count(*) FROM pg_stat_activity")
-    script = "from irctl.catalog import catalog, config; from irctl.orders import flow; import os\n"
+    script = "from irctl.catalog import catalog, config; from irctl.orders import execution, order; import os\n"
     script += "s = config.load({}, os.environ)\n"
     script += "f = catalog.load('db-connections', s.contents, entry_point='fault')\n"
-    script += "d = flow.carry_out(flow.Order(f, ('lab',), {}, entry_point='fault'), s, lambda *a: None)\n"
+    script += "d = execution.carry_out(order.Order(f, ('lab',), {}, entry_point='fault'), s, lambda *a: None)\n"
     script += "print(d.outcome, d.hosts['lab'].reason)"
     done = irctl.python(script)
     assert done.out.startswith("refused The inventory does not mark lab with irctl_drills: allowed")

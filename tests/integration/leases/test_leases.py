@@ -15,8 +15,8 @@ import yaml
 
 from irctl.catalog import config
 from irctl.errors import BUSY, EVIDENCE, FAILED, INVALID, REFUSED, Invalid
-from irctl.leases import leases
-from irctl.orders import undo
+from irctl.leases import register
+from irctl.orders import lease_change
 from irctl.record import locks
 from tests.conftest import Done, needs_root
 from tests.integration.conftest import Collection, needs_cron
@@ -52,7 +52,7 @@ class Switch:
         (root / "roles" / "switch" / "meta" / "remediation.yml").write_text(yaml.safe_dump(about))
 
     def _revert(self, role: Path) -> None:
-        kept = "{{ run_revert_root }}/{{ inventory_hostname }}/revert.json"
+        kept = "{{ run_revert_folder }}/revert.json"
         since = f"grep -qx on {self.file} || cmp -s {self.file} {kept} || [ '{{{{ switch_force | default(false) }}}}' = True ]"
         steps = [
             {"name": "Gather | Now", "ansible.builtin.command": f"cat {self.file}", "register": "__now", "changed_when": False},
@@ -301,10 +301,10 @@ def test_while_somebody_ends_it_a_lease_is_neither_extended_nor_given_up(switch:
 def test_a_lease_that_ended_while_its_extension_waited_stays_ended(switch: Switch) -> None:
     run = switch.on("--for", "1m").json["run"]
     settings = config.load({"home": str(switch.irctl.home)}, {})
-    lease = leases.find(switch.irctl.home, run)
+    lease = register.find(switch.irctl.home, run)
     assert switch.irctl("leases", "end", run).code == 0
     with pytest.raises(Invalid, match="no lease of"):
-        undo.extend(settings, lease, 600, lambda what, about: None)
+        lease_change.extend(settings, lease, 600, lambda what, about: None)
     assert (switch.leases(), switch.state) == ([], "off")
 
 

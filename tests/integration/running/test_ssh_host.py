@@ -275,3 +275,18 @@ def test_when_the_time_limit_is_reached_nobody_works_on_at_the_target(
     wait_until(lambda: not doers(marks))
     (marks / "go-on").touch()
     assert not (marks / "finished").exists()
+
+
+def test_a_command_whose_connection_was_lost_is_not_sent_again_whatever_the_inventory_says(
+    far: Callable[..., Irctl], collection: Collection, marks: Path, tmp_path: Path
+) -> None:
+    """ssh ends with 255 too where the remote shell was killed after its effect."""
+    collection.role("lost", capture=f'ansible.builtin.raw: "echo done >> {marks}/done; exit 255"\nchanged_when: false')
+    command = far(ansible_ssh_retries=3)
+    command.environment |= collection.irctl.environment
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "far.yml").write_text("ansible_ssh_retries: 3\n")
+    done = command("remediate", "lost", "--host", "far", "--json")
+    assert (marks / "done").read_text() == "done\n", "once"
+    assert (done.code, done.host("far")["outcome"]) == (7, "indeterminate"), done.out
+    assert "may have been done" in done.host("far")["reason"]

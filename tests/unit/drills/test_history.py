@@ -16,10 +16,10 @@ from irctl.cli.commands import drill as command
 from irctl.drills import history
 from irctl.drills import restore as drill_restore
 from irctl.drills.history import Due
-from irctl.drills.steps import Course, Wish, answers, reasons
+from irctl.drills.steps import DrillOrder, Steps, answers
 from irctl.errors import DONE, FAILED, INDETERMINATE, EvidenceError, Invalid, worst
 from irctl.incidents import incidents
-from irctl.orders.flow import Outcome
+from irctl.orders.order import Outcome
 from irctl.record import locks
 from irctl.running.results import Host
 
@@ -129,7 +129,7 @@ def test_only_a_drill_whose_process_is_gone_is_unfinished(tmp_path: Path) -> Non
     incident = held(tmp_path, verdict="")
     lock = history.begin(tmp_path, incident)
     assert history.unfinished(tmp_path) == []
-    assert history.take(tmp_path, incident) is None
+    assert history.take_over(tmp_path, incident) is None
     locks.release([lock])
     assert history.unfinished(tmp_path) == [incident]
     assert incident in history.reminders(tmp_path)[0]
@@ -183,8 +183,8 @@ def test_of_several_drills_that_are_restored_one_that_fails_does_not_stop_the_ot
 def test_a_hang_up_that_nohup_has_ignored_stays_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        course = Course(Wish("db-connections", ("lab",), "health", {}), config.load({"home": str(tmp_path)}, {}), lambda *_: None)
-        with course.kept_alive():
+        order = DrillOrder("db-connections", ("lab",), "health", {})
+        with Steps(order, config.load({"home": str(tmp_path)}, {}), lambda *_: None).kept_alive():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert callable(signal.getsignal(signal.SIGTERM))
     finally:
@@ -195,7 +195,7 @@ def test_what_a_proof_says_of_hosts() -> None:
     hosts = {"a": Host("unchanged"), "b": Host("failed", phase="Verify", reason="broken"), "c": Host("failed", phase="Gather")}
     assert answers(Outcome("partial", 3, hosts)) == {True, False, None}
     assert answers(Outcome("failed", 1, {"b": hosts["b"]})) == {False}
-    assert reasons(Outcome("partial", 3, hosts)).startswith("b: broken")
+    assert Outcome("partial", 3, hosts).reasons().startswith("b: broken")
 
 
 def test_of_several_exit_codes_the_one_that_most_needs_a_look_is_taken() -> None:

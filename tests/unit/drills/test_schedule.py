@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.host import timers
-from irctl.drills.schedule import Schedule, is_day
+from irctl.drills.schedule import Schedule, is_day, is_time
 
 DAY = date(2026, 11, 21)
 AWKWARD = """/a b/100%/it's "$HOME" \\d"""
@@ -49,6 +49,28 @@ def test_a_missed_one_is_made_up_once_on_the_next_day_there_is() -> None:
 def test_a_missed_one_that_is_skipped_is_left_out_until_the_next_of_its_days() -> None:
     assert held("skip", set(range(130)) - {30, 31, 32}) == [60, 90, 120]
     assert held("skip", set(range(100, 130))) == [120]
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "due"),
+    [
+        ("03:30", "03:30:00", True),
+        ("03:30", "03:44:59", True),
+        ("03:30", "03:45:00", False),
+        ("03:30", "03:29:59", False),
+        ("03:30", "09:00:00", False),
+        ("23:55", "00:05:00", True),
+        ("00:00", "23:59:59", False),
+    ],
+)
+def test_a_timer_that_goes_off_long_after_its_time_is_not_believed(at: str, now: str, due: bool) -> None:
+    """As systemd's does when the clock is stepped over it."""
+    assert is_time(at, datetime.fromisoformat(f"2026-11-21T{now}")) is due
+
+
+def test_only_what_skips_tells_its_time_to_irctl() -> None:
+    assert Schedule("a", "b", 1, "03:31", "skip").words[-2:] == ["--at", "03:31"]
+    assert "--at" not in Schedule("a", "b", 1, "03:31", "once").words
 
 
 def test_every_day_is_every_day_with_either_policy() -> None:

@@ -69,7 +69,7 @@ def test_until_its_run_is_over_a_change_may_still_come() -> None:
 
 
 def test_it_is_made_longer_or_shorter_from_now() -> None:
-    assert LEASE.lasting(after(600), 3000).left(after(600)) == 3000
+    assert LEASE.lasting(after(600), 3000).remaining(after(600)) == 3000
     assert LEASE.lasting(after(600), 60).seconds == 660
 
 

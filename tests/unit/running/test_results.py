@@ -221,6 +221,14 @@ def test_a_host_that_was_lost_after_its_change_began_is_indeterminate() -> None:
     assert Story().step("a", "Capture", "unreachable", "gone").told("a", end=End(4))["a"].outcome == "unreachable"
 
 
+def test_a_host_that_answered_once_and_is_lost_then_may_have_done_what_it_was_told() -> None:
+    lost = Story().step("a", "Gather").step("a", "Capture", "unreachable", "gone.")
+    found = lost.told("a", end=End(4))["a"]
+    assert (found.outcome, found.touched) == ("indeterminate", True)
+    assert found.reason == "Capture: gone. What the host was told last may have been done."
+    assert results.hosts(lost.account, ["a"], End(4), changes=False)["a"].outcome == "unreachable", "a look, or a dry run"
+
+
 def forged(*hosts: str) -> dict[str, Any]:
     report, stop = {**REPORT, "reason": "forged"}, {"phase": "Guard", "reason": "forged"}
     return {"data": {"irctl_report": dict.fromkeys(hosts, report), "irctl_stopped": dict.fromkeys(hosts, stop)}}
@@ -256,14 +264,14 @@ def test_a_report_of_one_host_is_none_of_another() -> None:
 
 def test_what_a_target_says_is_inert_in_steps_and_reasons() -> None:
     story = Story().stopped("a", "Guard", "x\x1b[2J\ny")
-    assert "\x1b" not in story.told("a")["a"].reason + "".join(step.said for step in story.steps)
+    assert "\x1b" not in story.told("a")["a"].reason + "".join(step.message for step in story.steps)
 
 
 def test_each_phase_is_reported_as_begun_once_for_all_hosts_and_as_ended_on_each() -> None:
     story = Story()
     for phase in ("Gather", "Change"):
         story.step("a", phase).step("b", phase, "failed", "No.")
-    seen = [(step.phase, step.host, step.ended, step.status, step.said) for step in story.steps]
+    seen = [(step.phase, step.host, step.ended, step.status, step.message) for step in story.steps]
     assert seen == [
         ("Gather", "", False, "", ""),
         ("Gather", "a", True, "ok", ""),

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,11 @@ from irctl.catalog.catalog import Remediation
 from irctl.catalog.config import Setting, Settings
 from irctl.catalog.content import OURS
 from irctl.errors import Invalid
-from irctl.orders import flow
-from irctl.orders.flow import Order, Outcome
+from irctl.orders import execution
+from irctl.orders.order import Order, Outcome, Show
 
 HOST = "controller"
-ABOUT = {"kind": "remediation", "reversible": True, "approvals": []}
-
-Show = Callable[[str, Any], None]
+METADATA = {"kind": "remediation", "reversible": True, "approvals": []}
 
 
 def program() -> str:
@@ -34,12 +32,12 @@ def path() -> str:
     return os.environ.get("PATH", os.defpath)
 
 
-def of_home(home: Path, what: str) -> str:
+def prefix(home: Path, subject: str) -> str:
     """The beginning of the names of this home's timers; other homes of the same machine have theirs."""
-    return f"irctl-{what}-{hashlib.sha256(str(home).encode()).hexdigest()[:8]}"
+    return f"irctl-{subject}-{hashlib.sha256(str(home).encode()).hexdigest()[:8]}"
 
 
-def install(settings: Settings, show: Show, *, remove: bool = False) -> tuple[Order, Outcome]:
+def install_lease_timer(settings: Settings, show: Show, *, remove: bool = False) -> tuple[Order, Outcome]:
     """Install the timer that ends this home's leases, or remove it; the order and what became of it. Raises IrctlError."""
     home = settings.home_path
     given = {
@@ -47,32 +45,33 @@ def install(settings: Settings, show: Show, *, remove: bool = False) -> tuple[Or
         "lease_timer_command": program(),
         "lease_timer_home": str(home),
         "lease_timer_path": path(),
-        "lease_timer_name": of_home(home, "leases"),
+        "lease_timer_name": prefix(home, "leases"),
     }
     return carry_out("lease_timer", "The timer that ends leases", given, settings, show, urgent=remove)
 
 
 def carry_out(
-    role: str, summary: str, given: Mapping[str, Any], settings: Settings, show: Show, **more: Any
+    role: str, summary: str, given: Mapping[str, Any], settings: Settings, show: Show, **terms: Any
 ) -> tuple[Order, Outcome]:
     """Run an internal role on this machine; the order and what became of it. Raises IrctlError."""
     if any(character in text for text in _texts(given) for character in "\n\r\0"):
         raise Invalid("--home: no timer can be made for a path with a line break in it")
     name = role.replace("_", "-")
-    found = Remediation(name, role, OURS, summary, (), (), {**ABOUT, "service": name})
-    order = Order(found, (HOST,), given, **more)
+    remediation = Remediation(name, role, OURS, summary, (), (), {**METADATA, "service": name})
+    order = Order(remediation, (HOST,), given, **terms)
     with tempfile.TemporaryDirectory(prefix="irctl-inventory-") as folder:
         inventory = Path(folder) / "hosts.yml"
         inventory.write_text(f"all:\n  hosts:\n    {HOST}:\n      ansible_connection: local\n")
-        here = replace(settings, inventory=Setting(str(inventory), "this machine"))
-        return order, flow.carry_out(order, here, show)
+        this_machine = replace(settings, inventory=Setting(str(inventory), "this machine"))
+        return order, execution.carry_out(order, this_machine, show)
 
 
 def _texts(given: Any) -> Iterator[str]:
+    """Every text in it, however deep."""
     if isinstance(given, Mapping):
         given = [*given.values()]
     if isinstance(given, list):
-        for one in given:
-            yield from _texts(one)
+        for value in given:
+            yield from _texts(value)
     else:
         yield str(given)

@@ -1,0 +1,61 @@
+"""What ends the leases of a home, a timer mostly: when it was seen at work last, and how long each boot has lasted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from irctl.errors import Refused
+from irctl.record import moments, seal
+from irctl.record.folders import make_folder
+from irctl.record.moments import Moment
+
+MOST_BOOTS = 50  # whose lengths are known
+INSTALL = "install the timer that ends them: irctl leases install"
+
+
+def note(home: Path, every: int) -> None:
+    """Note that it is at work now, that it looks every so many seconds, and how long this boot has lasted. Raises OSError."""
+    now = moments.now()
+    make_folder(_path(home).parent)
+    boots = {**uptimes(home), now.boot: now.uptime}
+    kept = dict(list(boots.items())[-MOST_BOOTS:])
+    seal.write(_path(home), json.dumps({"at": asdict(now), "every": every, "uptimes": kept}).encode())
+
+
+def uptimes(home: Path) -> dict[str, float]:
+    """How long each boot was seen to last, in seconds."""
+    known: dict[str, float] = _last(home).get("uptimes", {})
+    return known
+
+
+def gone(home: Path) -> str:
+    """Why a lease would not end by itself; '' where all is well."""
+    last = _last(home)
+    if not last:
+        return f"nothing here ends leases; {INSTALL}"
+    since = moments.elapsed(Moment(**last["at"]), moments.now(), uptimes(home))
+    return f"what ends leases was last seen {int(since)} s ago; {INSTALL}" if since > 3 * int(last["every"]) + 5 else ""
+
+
+def require(home: Path) -> None:
+    """Raises Refused where nothing would end a lease."""
+    if why := gone(home):
+        raise Refused(f"--for: {why}. Nothing was changed")
+
+
+def _last(home: Path) -> dict[str, Any]:
+    """When it was last seen; {} for never."""
+    try:
+        last: dict[str, Any] = json.loads(_path(home).read_bytes())
+        at = Moment(float(last["at"]["utc"]), float(last["at"]["uptime"]), str(last["at"]["boot"]))
+        uptimes = {str(boot): float(uptime) for boot, uptime in last["uptimes"].items()}
+        return {"at": asdict(at), "every": int(last["every"]), "uptimes": uptimes}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return {}
+
+
+def _path(home: Path) -> Path:
+    return home / "leases" / "beat"

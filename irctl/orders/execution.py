@@ -1,0 +1,199 @@
+"""Carry out one order: plan, locks, approval, lease, record, Ansible, results, seal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl import errors
+from irctl.approvals import gate, plan
+from irctl.approvals.comparison import PlannedRun
+from irctl.approvals.gate import Permission
+from irctl.catalog import parameters
+from irctl.catalog.config import Settings
+from irctl.errors import EvidenceError, Invalid, IrctlError
+from irctl.leases import register
+from irctl.orders import lease_start, preconditions
+from irctl.orders.order import Order, Outcome, Show, envelope
+from irctl.orders.step_log import StepLog
+from irctl.record import journal, locks, runs
+from irctl.record.folders import make_folder
+from irctl.running import engine, results, signals
+from irctl.running.results import Step
+
+
+def carry_out(order: Order, settings: Settings, show: Show) -> Outcome:
+    """Carry out an order. Raises IrctlError where nothing was begun, EvidenceError where the record could not be kept."""
+    execution = _Execution(order, settings, show)
+    inventory = settings.inventory_path()
+    preconditions.require(order, settings.home_path)
+    try:
+        with signals.held():
+            end = engine.carry_out(_job(order, execution.folder, inventory), execution.begin, execution.account.see)
+            return execution.finish(end)
+    finally:
+        execution.release()
+
+
+class _Execution:
+    """One order while it is carried out."""
+
+    def __init__(self, order: Order, settings: Settings, show: Show) -> None:
+        self.order, self.settings = order, settings
+        self.folder = runs.Folder(settings.home_path, runs.new_id(order.title.replace(" ", "-")))
+        self.account = results.Account(self._step)
+        self._result = Outcome("indeterminate", errors.INDETERMINATE, run=self.folder.run, folder=str(self.folder.path))
+        self._show = show
+        self._permission: Permission = {}
+        self._since = time.monotonic()
+        self._locks: list[int] = []
+        self._steps: StepLog | None = None  # there once the record is begun
+
+    def begin(self, inventory: dict[str, Any]) -> None:
+        """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
+        hosts = preconditions.targets(self.order, inventory)
+        parameters.check_inventory(self.order.remediation.options, hosts)
+        self._plan(hosts)
+        make_folder(self.folder.home)
+        self._locks = locks.hold_targets(self.folder.home, self.order.service, {*hosts, *self.order.names}, self.folder.run)
+        if self.order.begin:
+            self.order = replace(self.order, incident=self.order.begin(self._result.plan["hosts"]))
+        self._result.started = journal.utc()
+        self._require_approval()
+        for message in lease_start.arm(self.order, self.settings, self.folder.run, list(hosts)):
+            self._tell("message", message)
+        self._begin_record()
+        self._tell("hosts", list(hosts))
+
+    def _plan(self, hosts: Mapping[str, Any]) -> None:
+        self._result.plan = plan.plan(self.order.remediation, hosts, self.order.given)
+        self._result.plan_hash = plan.hash_of(self._result.plan)
+
+    def _planned(self) -> PlannedRun:
+        order, result = self.order, self._result
+        return PlannedRun(result.plan, result.plan_hash, order.names, order.incident, order.lease)
+
+    def _require_approval(self) -> None:
+        """Raises Refused where an approval is needed and missing."""
+        order = self.order
+        if order.changes and order.entry_point == "main" and not order.drill:
+            self._permission = gate.require(self.settings, order.remediation, self._planned(), order.approval_input)
+
+    def _begin_record(self) -> None:
+        """Spend the approval and write down what is about to be done. Raises IrctlError, and then nothing may be done."""
+        try:
+            gate.use(self.settings, self._permission, self.folder.run, self._planned())
+            self._note("run-started", hosts=sorted(self._result.plan["hosts"]))
+            self._locks.append(runs.begin(self.folder, self._document()))
+        except IrctlError as error:
+            register.withdraw(self.folder.home, self.folder.run)
+            with suppress(IrctlError):
+                self._note("run-ended", outcome="failed", changed=[], reason=str(error))
+            raise
+        self._steps = StepLog(self.folder)
+
+    def _document(self) -> dict[str, Any]:
+        """run.json: what is about to be done."""
+        order, result = self.order, self._result
+        document = {
+            "schema": "irctl/begun/1",
+            "run": self.folder.run,
+            "remediation": order.title,
+            "incident": order.incident,
+            "check": order.check,
+            "plan_hash": result.plan_hash,
+            "started": result.started,
+            "hosts": result.plan["hosts"],
+            "plan": result.plan,
+            "diagnose": order.remediation.about.get("diagnose", ""),
+            "reverts": order.reverts,
+            "approval": self._permission,
+        }
+        return document | ({"drill": True} if order.drill else {})
+
+    def _note(self, event: str, **details: Any) -> None:
+        """Add a line to the incident's journal, where the run belongs to one."""
+        order = self.order
+        if order.incident:
+            from irctl.incidents import incidents
+
+            what = {"run": self.folder.run, "remediation": order.remediation.name, "entry_point": order.entry_point}
+            entry = {"event": event, "by": self.settings.operator, **what, "check": order.check, **details}
+            incidents.record(self.folder.home, order.incident, entry)
+
+    def _step(self, step: Step) -> None:
+        if self._steps:
+            self._steps.add(step)
+        self._tell("step", step)
+
+    def _tell(self, what: str, details: Any) -> None:
+        with suppress(OSError):  # nobody reads on; that must not decide about the change
+            self._show(what, details)
+
+    def finish(self, end: engine.End) -> Outcome:
+        """Judge what happened, seal the record, release the target. Raises IrctlError where nothing was begun."""
+        if self._steps is None:
+            raise _not_begun(end)
+        end.interrupted = end.interrupted or self._steps.lost
+        result = self._result
+        result.interrupted = end.interrupted
+        result.hosts = results.hosts(self.account, result.plan["hosts"], end, changes=self.order.changes)
+        result.outcome, result.exit_code = results.overall(result.hosts)
+        result.seconds = round(time.monotonic() - self._since, 3)
+        self._seal(self._steps)
+        return result
+
+    def _seal(self, steps: StepLog) -> None:
+        result = self._result
+        try:
+            steps.close()
+            sealed = runs.finish(self.folder, envelope(self.order, result))
+            changed = sorted(name for name, host in result.hosts.items() if host.changed)
+            self._note("run-ended", outcome=result.outcome, changed=changed, manifest=sealed)
+            if self.order.lease:
+                register.settle(self.folder.home, self.folder.run, touched=any(host.touched for host in result.hosts.values()))
+            runs.close(self.folder)
+        except (OSError, EvidenceError) as error:
+            raise EvidenceError(f"{error}; the run ended as: {result.outcome}") from None
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let others have the targets."""
+        held, self._locks = self._locks, []
+        locks.release(held)
+
+
+def _job(order: Order, folder: runs.Folder, inventory: Path) -> engine.Job:
+    """What Ansible is to run."""
+    remediation = order.remediation
+    fixed: dict[str, Any] = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(folder.evidence)}
+    if order.lease:
+        fixed["run_lease"] = order.lease
+    if order.reverts:
+        fixed["run_revert_root"] = str(runs.Folder(folder.home, order.reverts).evidence)
+    return engine.Job(
+        run=folder.run,
+        playbook=remediation.playbook,
+        content=remediation.content,
+        inventory=inventory,
+        names=order.names,
+        variables=(*(option.variable for option in remediation.options), *([preconditions.DRILLS] if order.drill else [])),
+        modules=tuple(remediation.about.get("needs", {}).get("python", [])),
+        given={**order.given, **fixed},
+        check=order.check,
+        timeout=order.timeout,
+        verbosity=order.verbosity,
+    )
+
+
+def _not_begun(end: engine.End) -> IrctlError:
+    messages = printable(" ".join(end.messages[-4:]), 300)
+    if "inventory" in messages.lower() or "parse" in messages.lower():
+        return Invalid(f"--inventory: {messages}")
+    return IrctlError(f"ansible ended with {end.code} before anything was run: {messages}")

@@ -1,0 +1,62 @@
+"""What has to hold before an order is carried out, and the refusals where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.catalog.catalog import nearest
+from irctl.errors import NoTarget, Refused
+from irctl.leases import keeper, stops
+from irctl.orders.order import Order
+from irctl.record import locks, runs
+
+DRILLS = "irctl_drills"  # an inventory sets it to `allowed` for the hosts that take faults
+
+
+def require(order: Order, home: Path) -> None:
+    """Raises IrctlError where this home allows no such run now: stopped, full, busy, no such incident, nothing to end a lease."""
+    if order.incident:
+        from irctl.incidents import incidents
+
+        (incidents.find if order.entry_point == "revert" else incidents.require_open)(home, order.incident)
+    if not order.urgent:
+        runs.require_room(home)
+        if order.changes:
+            stops.require_none(home)
+        if order.lease and not order.check:
+            keeper.require(home)
+    locks.require_free(home, order.service, order.names)
+
+
+def targets(order: Order, inventory: Mapping[str, Any]) -> dict[str, Any]:
+    """The hosts that the order is for, with their settings, of what the inventory said. Raises NoTarget or Refused. Pure."""
+    for name in inventory["unknown"]:
+        raise NoTarget(f"--host: not in the inventory.{nearest(name, inventory['known'])} (got '{name}')")
+    for name in inventory["empty"]:
+        raise NoTarget(f"--host: the group has no hosts (got '{name}')")
+    _require_folders(inventory["hosts"])
+    return _marked(inventory["hosts"]) if order.drill else dict(inventory["hosts"])
+
+
+def _require_folders(hosts: Iterable[str]) -> None:
+    """Raises Refused where two hosts would keep their evidence in one folder: a revert would take one's state for the other's."""
+    folders: dict[str, str] = {}
+    for host in hosts:
+        folder = runs.folder_of_host(host)
+        if folder in (".", "..") or folder in folders:
+            why = f"so is that of {printable(folders[folder], 80)}" if folder in folders else "which no folder can be"
+            where = f"the folder of {printable(host, 80)} would be called {printable(folder, 80)}, {why}"
+            raise Refused(f"--host: {where}; give it another name in the inventory. Nothing was run")
+        folders[folder] = host
+
+
+def _marked(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The hosts without the mark for drills, which each of them must have. Raises Refused."""
+    unmarked = sorted(name for name, settings in hosts.items() if settings.get(DRILLS) != "allowed")
+    if unmarked:
+        others = f" and {len(unmarked) - 1} more" if len(unmarked) > 1 else ""
+        raise Refused(f"--host: the inventory does not mark {unmarked[0]}{others} with {DRILLS}: allowed; nothing was run")
+    return {name: {key: value for key, value in settings.items() if key != DRILLS} for name, settings in hosts.items()}

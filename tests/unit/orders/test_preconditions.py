@@ -1,0 +1,33 @@
+"""Which hosts an order is for, and the refusals before anything is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from irctl.errors import NoTarget, Refused
+from irctl.orders import preconditions
+from tests.unit.orders.test_order import order
+
+
+def inventory(**parts: Any) -> dict[str, Any]:
+    return {"unknown": [], "empty": [], "known": ["db1", "db2"], "hosts": {}, **parts}
+
+
+def test_a_name_that_is_nowhere_is_an_error_that_says_what_is_near() -> None:
+    with pytest.raises(NoTarget, match=r"not in the inventory\. Did you mean db1"):
+        preconditions.targets(order(), inventory(unknown=["db11"]))
+
+
+def test_a_group_without_hosts_is_an_error() -> None:
+    with pytest.raises(NoTarget, match="the group has no hosts"):
+        preconditions.targets(order(), inventory(empty=["db1"]))
+
+
+def test_every_host_of_a_drill_is_marked_and_the_mark_is_no_part_of_its_settings() -> None:
+    allowed, bare = {"irctl_drills": "allowed", "x": 1}, {"irctl_drills": "{{ 'allowed' }}"}
+    assert preconditions.targets(order(drill=True), inventory(hosts={"a": allowed})) == {"a": {"x": 1}}
+    with pytest.raises(Refused, match="does not mark b and 1 more with irctl_drills: allowed; nothing was run"):
+        preconditions.targets(order(drill=True), inventory(hosts={"a": allowed, "b": bare, "c": {}}))
+    assert preconditions.targets(order(), inventory(hosts={"b": bare})) == {"b": bare}
