@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from irctl.orders.order import Order
-
 from irctl.catalog import catalog
 from irctl.catalog.content import OURS
 from irctl.cli import render
 from irctl.cli.progress import Lines
+from irctl.orders.order import Order
 from irctl.running.results import Step
 
 
