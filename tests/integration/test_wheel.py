@@ -18,7 +18,7 @@ from tests.conftest import ROOT, Done, Sessions, host_of, write_inventory
 PART = "ansible_collections/irctl/runbooks/"
 WHERE = """
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from irctl.content import OURS
+from irctl.catalog.content import OURS
 print(OURS.root, values.__file__)
 """
 
