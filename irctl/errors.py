@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
+
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/@\s]*@")
 DONE, FAILED, INVALID, PARTIAL, UNREACHABLE, REFUSED, BUSY, INDETERMINATE, EVIDENCE = range(9)
 
@@ -68,5 +70,5 @@ class EvidenceError(IrctlError):
 
 def invalid(option: str, why: str, got: object) -> Invalid:
     """Word a refusal of one value: the option, the reason, the value escaped and cut at 80 characters."""
-    shown = _PASSWORD.sub(r"\1***@", str(got)).encode("unicode_escape").decode("ascii")
+    shown = escaped(_PASSWORD.sub(r"\1***@", str(got)), 4000)
     return Invalid(f"{option}: {why} (got '{shown if len(shown) <= 80 else shown[:79] + '~'}')")

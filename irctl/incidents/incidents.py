@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import sync_folder
 from irctl.errors import EvidenceError, Refused, invalid
 from irctl.incidents import severity as scales
 from irctl.incidents.inputs import MOST, PLACES, assessment, status_of, text
@@ -82,7 +83,7 @@ def _new_folder(home: Path) -> Path:
             (root / f"{day}-{last + 1:03}").mkdir(mode=0o700)
         except FileExistsError:
             continue
-        _sync(root)
+        sync_folder(root)
         return root / f"{day}-{last + 1:03}"
 
 
@@ -223,14 +224,6 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, how)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -80,22 +80,22 @@ def _environment() -> Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # every value is made inert by `finalize`
-        finalize=inert,
+        autoescape=False,  # every value is made harmless by `finalize`
+        finalize=markdown,
     )
     found.globals["blank"] = BLANK
     found.filters["moment"] = moment
     return found
 
 
-def inert(value: object) -> str:
+def markdown(value: object) -> str:
     """Text from outside, for Markdown: it cannot become a heading, a list, a table's cell, a link or HTML."""
     if isinstance(value, Blank):
         return value
-    return "<br>".join(_inert_line(" ".join(line.split())) for line in str(value).strip().splitlines())
+    return "<br>".join(_markdown_line(" ".join(line.split())) for line in str(value).strip().splitlines())
 
 
-def _inert_line(line: str) -> str:
+def _markdown_line(line: str) -> str:
     clean = printable(line, 10_000).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     clean = re.sub(r"([\\`*\[\]|~])", r"\\\1", clean)
     clean = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", clean)  # within a word it is a letter like others

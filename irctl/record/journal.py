@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import sync_folder
 from irctl.errors import EvidenceError
 from irctl.record.folders import make_folder
 from irctl.record.manifest_format import FIRST, JOURNAL
@@ -66,7 +67,7 @@ def _append(home: Path, descriptor: int, entry: Mapping[str, Any]) -> Head:
         raise ValueError(f"an entry of {len(line)} bytes is more than the {LARGEST} that a line may have")
     _write(descriptor, line + b"\n", size)
     if not size:
-        _sync(home)
+        sync_folder(home)
     return Head(number, hashlib.sha256(line).hexdigest())
 
 
@@ -96,14 +97,6 @@ def _write(descriptor: int, line: bytes, at: int) -> None:
     except OSError:
         os.ftruncate(descriptor, at)
         raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def latest(home: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
 
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
@@ -155,9 +155,7 @@ def narrowed(networks: Iterable[Network]) -> frozenset[Network]:
 
 def listed(networks: Iterable[Network], most: int = 5) -> str:
     """Name some, and count the rest."""
-    found = ordered(networks)
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(map(shown, found[:most])) + more
+    return first_few([shown(network) for network in ordered(networks)], most)
 
 
 def parse_all(texts: Iterable[object]) -> tuple[frozenset[Network], list[str]]:

@@ -1,9 +1,9 @@
-"""Values that a person types: durations, whole numbers, lists of names. Pure; each parser raises ValueError with the why."""
+"""Values that a person types, and how values are told to one. Pure; each parser raises ValueError with the why."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
@@ -119,6 +119,25 @@ def printable(text: object, most: int = 400) -> str:
     return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
+def escaped(text: object, most: int = 400) -> str:
+    """Text from outside in ASCII alone, cut at `most`: everything else stands as its escape, such as \\xe9 or \\u200b."""
+    return str(text).encode("unicode_escape").decode("ascii")[:most]
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """'1 file', '12 files', '2 addresses'. `plural` is for a noun that takes more than an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def sized(number: int) -> str:
+    """Bytes in the largest unit that keeps them readable: 512 B, 1.5 KiB, 3.0 GiB."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} B"
+
+
+def first_few(texts: Sequence[str], most: int = 5, separator: str = ", ") -> str:
+    """Name some, and count the rest: 'a, b and 3 more'."""
+    rest = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + rest

@@ -57,7 +57,7 @@ def _chosen(settings: Settings, names: tuple[str, ...], *, everything: bool) -> 
         raise Invalid(f"NAME: {'not together with --all' if names else 'it must be given, or --all'}")
     for name in names:
         if name not in known:
-            raise Invalid(f"NAME: there is no remediation {catalog.printable(name)}.{catalog.nearest(name, known)}")
+            raise Invalid(f"NAME: there is no remediation {catalog.quoted(name)}.{catalog.nearest(name, known)}")
     return list(dict.fromkeys(names)) or list(known)
 
 

@@ -16,7 +16,7 @@ from irctl.cli.option_types import Choice, Value
 from irctl.cli.views import verification
 from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invalid
 from irctl.incidents import collect as collection
-from irctl.incidents import incidents, pack_place
+from irctl.incidents import copying, incidents, pack_place
 from irctl.record import checking, journal, runs, signing
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def collect(
     if label and not collection.LABEL.fullmatch(label):
         raise invalid("--label", "letters, digits and dashes, at most 40, such as frontend", label)
     target = incidents.find(settings.home_path, incident, "--incident")
-    rules = collection.Rules(roots, largest, total)
+    rules = copying.Rules(roots, largest, total)
     collected = collection.collect(settings.home_path, target, paths, rules, settings.operator, logs=kind == "logs", label=label)
     _print(collected, as_json=wants_json(ctx))
     return PARTIAL if collected.skipped else DONE
@@ -144,7 +144,7 @@ def _print(collected: collection.Collected, *, as_json: bool) -> None:
         render.as_object(collection.document(collected))
         return
     for skipped in collected.skipped[:SHOWN]:
-        click.echo(f"skipped  {shown(skipped.source)}: {skipped.reason}", err=True)
+        click.echo(f"skipped  {shown(skipped.path)}: {skipped.reason}", err=True)
     if (unshown := len(collected.skipped) + collected.unlisted - SHOWN) > 0:
         click.echo(f"skipped  {unshown} more, for reasons that its listing gives", err=True)
     number = len(collected.files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "config_file": {"type": "path"},
     "credentials_file": {"type": "path", "no_log": False},
     "endpoint": {"type": "str"},
+    "proxy": {"type": "str"},
+    "ca_file": {"type": "path"},
 }
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
@@ -38,14 +41,16 @@ def client(service: str, params: Mapping[str, Any], *, region: str | None = None
     except ImportError:
         raise Failure("boto3 is not installed where this runs; install it with: pip install boto3.") from None
     where = region or params["region"]
+    proxies = proxies_of(params)
     config = botocore.config.Config(
+        proxies=proxies,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         user_agent_extra="irctl",
     )
     with said(service):
-        session = boto3.Session(botocore_session=_session(botocore.session.Session(), params), region_name=where)
+        session = boto3.Session(botocore_session=_session(botocore.session.Session(), params, proxies), region_name=where)
         if not session.region_name:
             raise Failure("No AWS region is set. Set aws_region.")
         return session.client(service, endpoint_url=_endpoint(params["endpoint"]), config=config)
@@ -58,13 +63,13 @@ def identity(params: Mapping[str, Any]) -> tuple[Any, str, str | None]:
     except ImportError:
         raise Failure("boto3 is not installed where this runs; install it with: pip install boto3.") from None
     with said("the credentials"):
-        session = _session(botocore.session.Session(), params)
-        found = session.get_credentials()
+        session = _session(botocore.session.Session(), params, proxies_of(params))
+        credentials = session.get_credentials()
         region = params["region"] or session.get_config_variable("region")
-    if found is None:
+    if credentials is None:
         raise Failure("No AWS credentials were found. Set aws_profile, and aws_credentials_file where it is not the usual one.")
-    frozen(found)  # so that a role or a single sign-on is asked now
-    return found, region or "", _endpoint(params["endpoint"])
+    frozen(credentials)  # so that a role or a single sign-on is asked now
+    return credentials, region or "", _endpoint(params["endpoint"])
 
 
 def frozen(credentials: Any) -> Any:
@@ -73,10 +78,47 @@ def frozen(credentials: Any) -> Any:
         try:
             return credentials.get_frozen_credentials()
         except RuntimeError as error:  # what was renewed has expired as well
-            raise Failure(f"The AWS credentials cannot be renewed: {inert(error)}") from None
+            raise Failure(f"The AWS credentials cannot be renewed: {redacted(error)}") from None
 
 
-def _session(session: Any, params: Mapping[str, Any]) -> Any:
+def proxies_of(params: Mapping[str, Any]) -> dict[str, str] | None:
+    """The proxy that the settings name, as botocore takes it, for TLS; None for none. Raises ValueError."""
+    url = params.get("proxy")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    try:
+        usable = parts.scheme == "http" and parts.hostname and parts.port and url.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or "@" in parts.netloc or parts.path.strip("/") or parts.query:
+        shown = printable(url.rpartition("@")[2], 80)
+        raise ValueError(f"aws_proxy: http://HOST:PORT is needed, without user and password (got '{shown}')")
+    return {"https": url}  # plain HTTP is for this machine and for the instance's own credentials
+
+
+def ca_file_of(params: Mapping[str, Any]) -> str | None:
+    """The file of CA certificates that the settings name; None for those of the system. Raises Failure."""
+    path: str | None = params.get("ca_file")
+    if not path:
+        return None
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise Failure(f"aws_ca_file {printable(path)} holds no certificate in PEM form.") from None
+    except OSError as error:
+        raise Failure(f"aws_ca_file {printable(path)} cannot be read: {error.strerror}.") from None
+    return path
+
+
+def _session(session: Any, params: Mapping[str, Any], proxies: Mapping[str, str] | None) -> Any:
+    """The settings also hold where botocore asks for credentials, such as those of a role."""
+    from botocore.config import Config
+
+    if proxies:
+        session.set_default_client_config(Config(proxies=proxies))
+    if path := ca_file_of(params):
+        session.set_config_variable("ca_bundle", path)
     for name in ("config_file", "credentials_file"):
         if path := params[name]:
             _check_file(f"aws_{name}", path)
@@ -131,13 +173,13 @@ def said(what: str) -> Iterator[None]:
     except exceptions.ClientError as error:
         raise explained(what, error.response.get("Error", {})) from None
     except unanswered as error:
-        raise Unreachable(f"AWS does not answer: {inert(error)}") from None
+        raise Unreachable(f"AWS does not answer: {redacted(error)}") from None
     except exceptions.NoCredentialsError:
         raise Failure(
             "No AWS credentials were found. Set aws_profile, and aws_credentials_file where it is not the usual one."
         ) from None
     except exceptions.BotoCoreError as error:
-        raise Failure(f"AWS cannot be asked: {inert(error)}") from None
+        raise Failure(f"AWS cannot be asked: {redacted(error)}") from None
 
 
 def explained(what: str, error: Mapping[str, Any]) -> Failure:
@@ -146,11 +188,11 @@ def explained(what: str, error: Mapping[str, Any]) -> Failure:
     if "Signature" in code:  # its message quotes the whole request, a session token among it
         return Failure(f"AWS refused {what}: {code}. Look at the credentials and at this machine's clock.")
     if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
-        return Failure(f"AWS refused {what}: the role may not do that ({inert(error.get('Message', code))})")
-    return Failure(f"AWS refused {what}: {code}: {inert(error.get('Message', 'no reason was given'))}")
+        return Failure(f"AWS refused {what}: the role may not do that ({redacted(error.get('Message', code))})")
+    return Failure(f"AWS refused {what}: {code}: {redacted(error.get('Message', 'no reason was given'))}")
 
 
-def inert(text: object) -> str:
+def redacted(text: object) -> str:
     """Text from AWS as it may be shown: one line, and nothing in it that looks like a key or a token."""
     return SECRET.sub("(hidden)", printable(" ".join(str(text).split()), 300))
 

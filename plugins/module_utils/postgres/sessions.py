@@ -139,7 +139,7 @@ def refusals(listing: Mapping[str, Any], limit: int) -> list[str]:
 
 def counted(number: int) -> str:
     """'1 session' or '12 sessions'."""
-    return f"{number} session{'' if number == 1 else 's'}"
+    return values.counted(number, "session")
 
 
 def summary(listing: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER, counted
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
 
 SETTING = "default_transaction_read_only"
 FROZEN = "on"
@@ -259,8 +259,7 @@ def shown(setting: str | None) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Name some, and count the rest."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(printable(name, 200) for name in names[:SHOWN]) + more
+    return first_few([printable(name, 200) for name in names], SHOWN)
 
 
 def may_write(spared: Sequence[Mapping[str, Any]]) -> str:

@@ -518,7 +518,7 @@ def test_text_from_outside_cannot_forge_markdown_or_html(home: Path, tmp_path: P
     ],
 )
 def test_markdown_is_made_inert_and_what_is_plain_stays_readable(text: str, shown: str) -> None:
-    assert reports.inert(text) == shown
+    assert reports.markdown(text) == shown
 
 
 def checklist_of(home: Path, incident: str) -> list[str]:

@@ -137,3 +137,22 @@ def test_printable_text_has_no_control_characters_and_is_cut() -> None:
     assert values.printable("größe") == "größe"
     assert values.printable("\udcff").encode("utf-8") == b"?"
     assert values.printable(7) == "7"
+
+
+def test_a_number_of_things_is_told_in_words_that_fit_it() -> None:
+    assert [values.counted(number, "file") for number in (0, 1, 12)] == ["0 files", "1 file", "12 files"]
+    assert values.counted(2, "address", "addresses") == "2 addresses"
+
+
+def test_bytes_are_told_in_the_unit_that_keeps_them_readable() -> None:
+    assert [values.sized(number) for number in (0, 1023, 1536, 3 << 30)] == ["0 B", "1023 B", "1.5 KiB", "3.0 GiB"]
+
+
+def test_of_many_names_the_first_are_told_and_the_rest_counted() -> None:
+    assert values.first_few(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert (values.first_few(["a", "b"], 2), values.first_few([])) == ("a, b", "")
+
+
+def test_what_is_not_ascii_stands_as_its_escape() -> None:
+    assert values.escaped("a\x1b[2J\u200bé\n") == "a\\x1b[2J\\u200b\\xe9\\n"
+    assert values.escaped("x" * 100, 10) == "x" * 10
