@@ -45,8 +45,11 @@ MUTATIONS = [
     Mutation(
         "guard", "irctl/approvals/comparison.py", "difference", 'return ""', (f"{UNIT}/approvals", f"{INTEGRATION}/approvals")
     ),
+    Mutation(
+        "guard", f"{UTILS}/archive/abilities.py", "require_object_lock", "return", (f"{INTEGRATION}/archive/test_other_stores.py",)
+    ),
     Mutation("proof", f"{UTILS}/postgres/writes.py", "doubt", 'return ""', FREEZE),
-    Mutation("proof", f"{UTILS}/archive/sending.py", "prove", "return []", (f"{INTEGRATION}/archive/test_archive_proof.py",)),
+    Mutation("proof", f"{UTILS}/archive/holdings.py", "unproved", "return []", (f"{INTEGRATION}/archive/test_archive_proof.py",)),
     Mutation("seal", "irctl/record/verifier.py", "differences", "return []", (f"{UNIT}/record/test_verifier.py",)),
     Mutation("seal", "irctl/record/verifier.py", "_chained", "return len(there)", (f"{UNIT}/record/test_verifier.py",)),
     Mutation("seal", "irctl/orders/revert.py", "require_as_sealed", "return", LEASES),

@@ -6,12 +6,13 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
 
 PIECE = 1 << 20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,75 +32,96 @@ class File:
     mtime: int  # nanoseconds
     ctime: int
     inode: tuple[int, int]
+    allocated: int = field(default=-1, compare=False)  # bytes on the disk; less than `bytes` where it has holes, -1 for not known
 
     @classmethod
-    def of(cls, path: str, about: os.stat_result) -> File:
-        return cls(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, (about.st_dev, about.st_ino))
+    def of(cls, path: str, status: os.stat_result) -> File:
+        inode, allocated = (status.st_dev, status.st_ino), status.st_blocks * 512
+        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode, allocated)
 
 
 @dataclass(frozen=True)
-class Left:
+class Skipped:
     """What is not taken, and why."""
 
     path: str
-    why: str
+    reason: str
 
 
 @dataclass
-class Found:
+class Listing:
+    """What there is below a folder, and what of it is not taken."""
+
     files: list[File] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
 
-def walk(root: str, before: float | None = None) -> Found:
+def walk(root: str, before: float | None = None) -> Listing:
     """All files below a folder, sorted, those last written `before` (seconds since 1970) if that is given. Raises Failure."""
-    found = Found()
+    listing = Listing()
     try:
         descriptor = os.open(root, FOLDER)
     except OSError as error:
-        raise Failure(f"{printable(root)} cannot be read: {why(error)}.") from None
+        raise Failure(f"{printable(root)} cannot be read: {reason_of(error)}.") from None
     try:
-        _walk(descriptor, "", found, before, 0)
+        _walk(descriptor, "", listing, before, 0)
     finally:
         os.close(descriptor)
-    return found
+    return listing
 
 
-def _walk(parent: int, above: str, found: Found, before: float | None, depth: int) -> None:
+def _walk(parent: int, above: str, listing: Listing, before: float | None, depth: int) -> None:
     for name in sorted(os.listdir(parent)):
         path = above + name
         try:
-            about = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if stat.S_ISDIR(about.st_mode):
-                _below(parent, name, path, found, before, depth)
-            elif reason := refusal(about):
-                found.left.append(Left(path, reason))
-            elif before is None or about.st_mtime < before:
-                found.files.append(File.of(path, about))
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                _below(parent, name, path, listing, before, depth)
+            elif reason := refusal(status):
+                listing.skipped.append(Skipped(path, reason))
+            elif before is None or status.st_mtime < before:
+                listing.files.append(File.of(path, status))
         except OSError as error:
-            found.left.append(Left(path, why(error)))
+            listing.skipped.append(Skipped(path, reason_of(error)))
 
 
-def _below(parent: int, name: str, path: str, found: Found, before: float | None, depth: int) -> None:
+def _below(parent: int, name: str, path: str, listing: Listing, before: float | None, depth: int) -> None:
     if depth == DEEPEST:
-        found.left.append(Left(path, f"more than {DEEPEST} folders deep"))
+        listing.skipped.append(Skipped(path, f"more than {DEEPEST} folders deep"))
         return
     descriptor = os.open(name, FOLDER, dir_fd=parent)
     try:
-        _walk(descriptor, path + "/", found, before, depth + 1)
+        _walk(descriptor, path + "/", listing, before, depth + 1)
     finally:
         os.close(descriptor)
 
 
-def refusal(about: os.stat_result) -> str:
+def refusal(status: os.stat_result) -> str:
     """Why this is not taken, or ''."""
     kinds = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-    if not stat.S_ISREG(about.st_mode):
-        return f"not a regular file: {kinds.get(stat.S_IFMT(about.st_mode), 'a device')}"
-    return f"it has {about.st_nlink} names (hard links)" if about.st_nlink > 1 else ""
+    if not stat.S_ISREG(status.st_mode):
+        return f"not a regular file: {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}"
+    return f"it has {status.st_nlink} names (hard links)" if status.st_nlink > 1 else ""
 
 
-def why(error: OSError) -> str:
+def plain(path: str) -> str:
+    """A path as text of one form: what is not plain in a name stands as %XX."""
+    return "/".join(_plain(part) for part in path.split("/"))
+
+
+def _plain(part: str) -> str:
+    content = part.encode("utf-8", "surrogateescape")
+    is_plain = part.isprintable() and not {"%", "\\"} & set(part) and content == part.encode("utf-8", "replace")
+    return part if is_plain else quote(content)
+
+
+def shown(skipped: Sequence[Skipped], most: int = 5) -> str:
+    """Name some with their reasons, and count the rest: 'a.log (a link), b (a pipe) and 3 more'."""
+    return first_few([f"{printable(plain(one.path), 120)} ({one.reason})" for one in skipped], most)
+
+
+def reason_of(error: OSError) -> str:
+    """Why a file cannot be taken, in words."""
     if error.errno in LINKS:
         return "a link, or what is no folder, stands in its path"
     return (error.strerror or "cannot be read").lower()
@@ -128,20 +150,20 @@ class Reading:
     def __init__(self, parent: int, name: str, path: str) -> None:
         self._parent, self._name = parent, name
         self.descriptor = os.open(name, FILE, dir_fd=parent)
-        about = os.fstat(self.descriptor)
-        if reason := refusal(about):
+        status = os.fstat(self.descriptor)
+        if reason := refusal(status):
             os.close(self.descriptor)
             raise OSError(errno.ELOOP, reason)
-        self.file = File.of(path, about)
+        self.file = File.of(path, status)
 
     def rewind(self) -> None:
         os.lseek(self.descriptor, 0, os.SEEK_SET)
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """What it had when it was opened, in pieces of this size; the last one is what is left."""
-        left = self.file.bytes
-        while left and (piece := self._piece(min(size, left))):
-            left -= len(piece)
+        """What it had when it was opened, in pieces of this size; the last one is the remainder."""
+        remaining = self.file.bytes
+        while remaining and (piece := self._piece(min(size, remaining))):
+            remaining -= len(piece)
             yield piece
 
     def _piece(self, size: int) -> bytes:
@@ -185,17 +207,20 @@ def remove(root: str, file: File) -> bool:
     Raises OSError. What somebody else puts in its place between the last look and the removal is not seen.
     """
     with parent_of(root, file.path) as (parent, name):
-        about = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if refusal(about) or File.of(file.path, about) != file:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if refusal(status) or File.of(file.path, status) != file:
             return False
         os.unlink(name, dir_fd=parent)
         return True
 
 
-def sync(root: str, path: str) -> None:
-    """Make what was removed from the folder of a file stay removed, whatever happens to the machine."""
-    with parent_of(root, path) as (parent, _name):
-        os.fsync(parent)
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the names in a folder stay as they are now, whatever happens to the machine. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_empty(root: str, paths: set[str]) -> None:

@@ -53,16 +53,20 @@ in_short:
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest, object_store, sending
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Plan, Subject, Wish
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import Done, counted, listed, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import holdings, keys, object_store, sending, subjects
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import plan as planning
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.plan import Plan, Request
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import Outcome
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.subjects import Subject
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, irctl
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
-from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Skipped
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, sized
 
 SHARED = ("aws_", "irctl_")
 OWN_NAMES = {"max": "limit", "max_gib": "limit_gib"}
@@ -87,157 +91,182 @@ def run(params: Params, check_mode: bool) -> Result:
     params = own_names(params, SHARED, OWN_NAMES)
     if not params["bucket"]:
         raise ValueError("bucket: none is named; set archive_evidence_bucket")
-    wish = Wish(
-        manifest.check_prefix(params["prefix"]),
-        values.seconds(params["retain"]) if params["retain"] else 0,
-        params["retain_mode"],
-        params["remove_local"] and not params["thorough"],
-    )
-    older = values.seconds(params["older_than"])
-    subjects, aside = _subjects(params, older)
-    return _STEPS[params["state"]](_Look(params, wish, subjects, aside), check_mode)
+    return _STEPS[params["state"]](_Survey(params), check_mode)
 
 
-def _subjects(params: Params, older: int) -> tuple[list[Subject], list[Left]]:
-    if params["tree"]:
-        return [sending.tree(params["tree"], params["home"] or "")], []
-    if not params["home"]:
-        raise ValueError("tree: none is named, and irctl_home neither; one of them is needed")
-    return sending.subjects(params["home"], older, time.time())
+class _Survey:
+    """What there is here and in the archive, now, and what is to be done with it."""
 
-
-class _Look:
-    """What there is here and in the archive, now."""
-
-    def __init__(self, params: Params, wish: Wish, subjects: list[Subject], aside: list[Left]) -> None:
-        self.params, self.wish, self.aside = params, wish, aside
-        self.now, self.older = time.time(), values.seconds(params["older_than"])
+    def __init__(self, params: Params) -> None:
+        self.params, self.now = params, time.time()
+        self.request = Request(
+            keys.check_prefix(params["prefix"]),
+            values.seconds(params["retain"]) if params["retain"] else 0,
+            params["retain_mode"],
+            params["remove_local"] and not params["thorough"],
+            values.seconds(params["min_age"]),
+        )
+        self.older = values.seconds(params["older_than"])
+        chosen, self.aside = subjects.select(params["home"] or "", params["tree"] or "", self.older, self.now)
         self.store = object_store.open_store(params["bucket"], params)
-        self.plans = [self._plan(subject) for subject in subjects]
+        self.plans = [self._plan(subject) for subject in chosen]
 
     def _plan(self, subject: Subject) -> Plan:
-        found = sending.files_of(subject, self.now - self.older)
-        kept = sending.kept(self.store, self.wish.prefix, subject.name)
-        return manifest.plan(subject, found, kept, self.wish, self.now)
+        listing = subjects.files_of(subject, self.now - self.older)
+        archived = holdings.load(self.store, self.request.prefix, subject.name)
+        return planning.plan(subject, listing, archived, self.request, self.now)
 
     @property
-    def nothing(self) -> str:
+    def nothing_to_do(self) -> str:
         """What is said where there is nothing to archive."""
         what = "no file is older than" if self.params["tree"] else "no incident is closed for more than"
         return f"{what} {self.params['older_than']}"
 
     def summary(self) -> Result:
-        names = {
-            one.subject.name: {
-                "files": len(one.send) + len(one.same),
-                "bytes": sum(file.bytes for file in one.send + one.same),
-                "manifest": one.kept.number,
-                "sha256": one.kept.sha256,
-                **({"held": one.subject.held} if one.subject.held else {}),
-            }
-            for one in self.plans
-        }
-        return {"bucket": self.params["bucket"], "prefix": self.wish.prefix, "names": names}
+        names = {plan.subject.name: _in_numbers(plan) for plan in self.plans}
+        return {"bucket": self.params["bucket"], "prefix": self.request.prefix, "names": names}
 
 
-def _listed(look: _Look, check_mode: bool) -> Result:
-    limits = {"limit": look.params["limit"], "limit_bytes": look.params["limit_gib"] << 30}
-    refusals = manifest.refusals(look.plans, look.wish, locks=look.store.locks(), **limits)
-    return {"changed": False, "summary": look.summary(), "refusals": refusals, "msg": _to_do(look) or look.nothing}
+def _in_numbers(plan: Plan) -> Result:
+    numbers = {
+        "files": len(plan.send) + len(plan.unchanged),
+        "bytes": sum(file.bytes for file in plan.send + plan.unchanged),
+        "manifest": plan.holdings.number,
+        "sha256": plan.holdings.sha256,
+    }
+    return {**numbers, "held": plan.subject.held} if plan.subject.held else numbers
 
 
-def _to_do(look: _Look) -> str:
-    files = sum(len(one.send) for one in look.plans)
-    size = sum(one.bytes for one in look.plans)
-    same = sum(len(one.same) for one in look.plans)
-    said = [f"{counted(files)} to send ({sized(size)})"] if files else []
-    said += [f"{counted(same)} archived already"] if same else []
-    said += [f"{counted(len(look.aside), 'incident')} left alone: {listed(look.aside)}"] if look.aside else []
-    return ", ".join(said)
+def _listed(survey: _Survey, check_mode: bool) -> Result:
+    limits = {"limit": survey.params["limit"], "limit_bytes": survey.params["limit_gib"] << 30}
+    store = survey.store
+    expiry = store.expiry if survey.request.remove else None
+    refusals = planning.refusals(survey.plans, survey.request, has_object_lock=store.has_object_lock, expiry=expiry, **limits)
+    message = _joined({_to_do(survey) or survey.nothing_to_do: True, expiry.unasked if expiry else "": expiry and expiry.unasked})
+    return {"changed": False, "summary": survey.summary(), "refusals": refusals, "msg": message}
 
 
-def _captured(look: _Look, check_mode: bool) -> Result:
-    document = [
-        {
-            "name": one.subject.name,
-            "root": one.subject.root,
-            "held": one.subject.held,
-            "lock": vars(one.lock),
-            "send": [{"path": manifest.plain(file.path), "bytes": file.bytes} for file in one.send],
-            "archived": len(one.same),
-            "left_out": [{"path": manifest.plain(left.path), "why": left.why} for left in one.left],
-        }
-        for one in look.plans
-    ]
-    aside = [{"incident": left.path, "why": left.why} for left in look.aside]
-    text = json.dumps({"schema": "irctl/archive-plan/1", "names": document, "aside": aside}, indent=1, ensure_ascii=False) + "\n"
+def _to_do(survey: _Survey) -> str:
+    send = [file for plan in survey.plans for file in plan.send]
+    unchanged = sum(len(plan.unchanged) for plan in survey.plans)
+    parts = {
+        f"{_files(send)} to send ({sized(sum(file.bytes for file in send))})": send,
+        f"{counted(unchanged, 'file')} archived already": unchanged,
+        f"{counted(len(survey.aside), 'incident')} left alone: {trees.shown(survey.aside)}": survey.aside,
+    }
+    return _joined(parts)
+
+
+def _captured(survey: _Survey, check_mode: bool) -> Result:
+    aside = [{"incident": skipped.path, "why": skipped.reason} for skipped in survey.aside]
+    document = {"schema": "irctl/archive-plan/1", "names": [_kept_plan(plan) for plan in survey.plans], "aside": aside}
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     return {"changed": False, "evidence": {"archive-plan.json": text}, "msg": "archive-plan.json"}
 
 
-def _changed(look: _Look, check_mode: bool) -> Result:
-    if check_mode:
-        return {"changed": any(_would(one, look.wish) for one in look.plans), "msg": _would_do(look)}
-    done = [sending.Sending(look.store, one, look.wish).carry_out() for one in look.plans]
-    if failed := [left for one in done for left in one.failed]:
-        raise Failure(f"{counted(len(failed))} could not be archived: {listed(failed)}. {RETRY}")
+def _kept_plan(plan: Plan) -> Result:
     return {
-        "changed": any(one.manifest or one.removed or one.locked for one in done),
-        "msg": _was_done(done) or _to_do(look) or look.nothing,
+        "name": plan.subject.name,
+        "root": plan.subject.root,
+        "held": plan.subject.held,
+        "lock": vars(plan.lock),
+        "send": [{"path": keys.plain(file.path), "bytes": file.bytes} for file in plan.send],
+        "archived": len(plan.unchanged),
+        "left_out": [{"path": keys.plain(skipped.path), "why": skipped.reason} for skipped in plan.skipped],
     }
 
 
-def _would(one: Plan, wish: Wish) -> bool:
-    removes = wish.remove and not one.subject.held and any(file.path not in one.subject.stays for file in one.send)
-    known = one.kept.entries
-    new = any((known.get(manifest.plain(file.path)) or {}).get("mtime") != file.mtime for file in one.send)
-    return removes or new or one.relock
+def _changed(survey: _Survey, check_mode: bool) -> Result:
+    if check_mode:
+        changed = any(_would_change(plan, survey.request) for plan in survey.plans)
+        return {"changed": changed, "msg": _would_do(survey)}
+    outcomes = [sending.archive(survey.store, plan, survey.request) for plan in survey.plans]
+    if failed := [skipped for outcome in outcomes for skipped in outcome.failed]:
+        raise Failure(f"{_files(failed)} could not be archived: {trees.shown(failed)}. {RETRY}")
+    changed = any(outcome.changed for outcome in outcomes)
+    message = _was_done(outcomes) or _to_do(survey) or survey.nothing_to_do
+    shared = f"this store writes over what is there, so no other controller may use the prefix {survey.request.prefix}"
+    return {"changed": changed, "msg": _joined({message: True, shared: not survey.store.abilities.conditional_writes})}
 
 
-def _would_do(look: _Look) -> str:
-    said = [_to_do(look) or look.nothing]
-    relock = sum(len(sending.known_keys(look.store, one.kept)) for one in look.plans if one.relock)
-    said += [f"{counted(relock, 'object')} to lock"] if relock else []
-    removes = sum(file.path not in one.subject.stays for one in look.plans if not one.subject.held for file in one.send)
-    said += [f"{counted(removes)} to remove here"] if look.wish.remove else []
-    return ", ".join(said)
+def _would_change(plan: Plan, request: Request) -> bool:
+    entries = plan.holdings.entries
+    new = any((entries.get(keys.plain(file.path)) or {}).get("mtime") != file.mtime for file in plan.send)
+    return new or plan.relock or (request.remove and bool(plan.removable))
 
 
-def _was_done(done: list[Done]) -> str:
-    sent = [file for one in done for file in one.sent if file.new]
-    known = sum(not file.new for one in done for file in one.sent)
-    said = [f"{counted(len(sent))} archived ({sized(sum(file.sum.bytes for file in sent))})"] if sent else []
-    said += [f"{counted(known)} found in the archive"] if known else []
-    said += [f"{counted(sum(one.locked for one in done), 'object')} locked"] if any(one.locked for one in done) else []
-    said += [f"{counted(sum(len(one.removed) for one in done))} removed here"] if any(one.removed for one in done) else []
-    notes = [Left(file.file.path, file.note) for one in done for file in one.sent if file.note]
-    said += [f"noted: {listed(notes)}"] if notes else []
-    spared = [left for one in done for left in one.spared]
-    said += [f"not removed: {listed(spared)}"] if spared else []
-    left = [left for one in done for left in one.left]
-    said += [f"not taken: {listed(left)}"] if left else []
-    return ", ".join(said)
+def _would_do(survey: _Survey) -> str:
+    relock = [plan for plan in survey.plans if plan.relock]
+    objects = sum(len(holdings.known_keys(survey.store, plan.holdings)) for plan in relock)
+    removable = [file for plan in survey.plans for file in plan.removable]
+    parts = {
+        _to_do(survey) or survey.nothing_to_do: True,
+        f"{counted(objects, 'object')} to lock": objects,
+        f"{_files(removable)} to remove here": survey.request.remove,
+    }
+    return _joined(parts)
 
 
-def _proved(look: _Look, check_mode: bool) -> Result:
+def _was_done(outcomes: list[Outcome]) -> str:
+    sent = [file for outcome in outcomes for file in outcome.sent]
+    new = [file for file in sent if file.new]
+    locked = sum(outcome.locked for outcome in outcomes)
+    removed = [path for outcome in outcomes for path in outcome.removed]
+    notes = [Skipped(file.file.path, file.note) for file in sent if file.note]
+    spared = [skipped for outcome in outcomes for skipped in outcome.spared]
+    skipped = [skipped for outcome in outcomes for skipped in outcome.skipped]
+    parts = {
+        f"{_files(new)} archived ({sized(sum(file.sum.bytes for file in new))})": new,
+        f"{counted(len(sent) - len(new), 'file')} found in the archive": len(sent) - len(new),
+        f"{counted(locked, 'object')} locked": locked,
+        f"{_files(removed)} removed here": removed,
+        f"noted: {trees.shown(notes)}": notes,
+        f"not removed: {trees.shown(spared)}": spared,
+        f"not taken: {trees.shown(skipped)}": skipped,
+    }
+    return _joined(parts)
+
+
+def _files(some: list[Any]) -> str:
+    return counted(len(some), "file")
+
+
+def _joined(parts: Mapping[str, object]) -> str:
+    """The sentences whose value is true, one after the other."""
+    return ", ".join(sentence for sentence, holds in parts.items() if holds)
+
+
+def _proved(survey: _Survey, check_mode: bool) -> Result:
     """Hold the archive against its manifests; Failure where something is not there, if this is in earnest."""
-    result = {"changed": False, "summary": look.summary()}
+    result = {"changed": False, "summary": survey.summary()}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    for one in look.plans:
-        _prove(look, one)
-    objects = sum(len(one.kept.entries) for one in look.plans)
-    how = "read back" if look.params["thorough"] else "in the archive, its manifest read back"
-    return {**result, "msg": f"{counted(objects, 'object')} {how}" if look.plans else look.nothing}
+    for plan in survey.plans:
+        _prove(survey, plan)
+    objects = sum(len(plan.holdings.entries) for plan in survey.plans)
+    how = "read back" if survey.params["thorough"] else "in the archive, its manifest read back"
+    return {**result, "msg": f"{counted(objects, 'object')} {how}" if survey.plans else survey.nothing_to_do}
 
 
-def _prove(look: _Look, one: Plan) -> None:
-    name, thorough = one.subject.name, look.params["thorough"]
-    if not one.kept.manifest and one.send:
-        raise Failure(f"{name} is not archived: {counted(len(one.send))}, and it has no manifest.")
-    if bad := one.kept.lost or (sending.prove(look.store, one.kept) if thorough else []):
+def _prove(survey: _Survey, plan: Plan) -> None:
+    name, thorough, archived = plan.subject.name, survey.params["thorough"], plan.holdings
+    if not archived.manifest and plan.send:
+        raise Failure(f"{name} is not archived: {_files(plan.send)}, and it has no manifest.")
+    if thorough and (reason := _not_the_archive(survey, plan)):
+        raise Failure(reason)
+    if bad := archived.lost or (holdings.unproved(survey.store, archived) if thorough else []):
         raise Failure(f"{counted(len(bad), 'object')} of {name} not as the manifest says, such as {bad[0]}.")
-    if missing := [manifest.plain(file.path) for file in one.send] if thorough else manifest.missing(one, look.older):
-        raise Failure(f"{name} is not archived whole: {counted(len(missing))} not in its manifest as now, such as {missing[0]}.")
+    if missing := [keys.plain(file.path) for file in plan.send] if thorough else planning.missing(plan, survey.older):
+        count = _files(missing)
+        raise Failure(f"{name} is not archived whole: {count} not in its manifest as now, such as {missing[0]}.")
+
+
+def _not_the_archive(survey: _Survey, plan: Plan) -> str:
+    """Why what this bucket has under the name is not the archive any more, or ''."""
+    name, archived = plan.subject.name, plan.holdings
+    if lost := archived.lost_manifests:
+        return f"The archive has lost manifest {lost[0]} of {name}. Look for who deleted it."
+    return "" if survey.store.has_object_lock else planning.locked_elsewhere(archived, name, survey.now)
 
 
 _STEPS = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}

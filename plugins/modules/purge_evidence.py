@@ -49,22 +49,18 @@ refusals:
 import hashlib
 import json
 import os
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees, values
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import manifest, object_store, purge, sending
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Kept, Subject
+from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import keys, purge, purge_survey, subjects
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge import Doomed, Line
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.sending import counted, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge_survey import Candidates, Listed, Survey
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, irctl, purge_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
-from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL, File, Left
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import DRILL, Skipped
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, sized
 
 SHARED = ("archive_evidence_", "aws_", "irctl_")
 OWN_NAMES = {"max": "limit"}
@@ -97,295 +93,191 @@ def run(params: Params, check_mode: bool) -> Result:
         if not params["tree"] or params["list"]:
             raise ValueError("drill: a tree is needed, and no list")
         params = {**params, "tree": os.path.join(params["tree"], DRILL)}
-    look = _Look(params)
-    steps = _CARRY_OUT if params["list"] or params["drill"] else _FIND
-    return steps[params["state"]](look, check_mode)
+    if params["list"] or params["drill"]:
+        return _WITH_A_LIST[params["state"]](_ListRun(params, check_mode))
+    return _WITHOUT[params["state"]](_CandidateRun(params, check_mode))
 
 
-class _Look:
-    """What there is here and in the archive, now."""
+class _CandidateRun:
+    """A run without a list: it says what could be deleted, and keeps the list of it."""
 
-    def __init__(self, params: Params) -> None:
-        self.params, self.now = params, time.time()
-        self.prefix, self.older = manifest.check_prefix(params["prefix"]), values.seconds(params["older_than"])
-        if params["drill"] and not paths.has_name(params["tree"]):
-            self.subjects, self.aside = list[Subject](), list[Left]()
-        elif params["tree"]:
-            self.subjects, self.aside = [sending.tree(params["tree"], params["home"] or "")], list[Left]()
-        elif params["home"]:
-            self.subjects, self.aside = sending.subjects(params["home"], self.older, self.now)
-        else:
-            raise ValueError("tree: none is named, and irctl_home neither; one of them is needed")
-        self.store = object_store.open_store(params["bucket"], params)
-        self._kept: dict[str, Kept] = {}
+    def __init__(self, params: Params, check_mode: bool) -> None:
+        self.params, self.check_mode = params, check_mode
+        self.survey = Survey(params)
+        self.candidates = Candidates(self.survey)
 
-    def kept(self, subject: Subject) -> Kept:
-        if subject.name not in self._kept:
-            self._kept[subject.name] = sending.kept(self.store, self.prefix, subject.name)
-        return self._kept[subject.name]
+    @property
+    def count(self) -> str:
+        return counted(len(self.candidates.lines), "file")
 
-    def files(self, subject: Subject) -> list[File]:
-        found = sending.files_of(subject, self.now - self.older)
-        meant = [file for file in found.files if not self.params["drill"] or trees.DRILLED.fullmatch(file.path)]
-        return [file for file in meant if file.path not in subject.stays]
-
-    @cached_property
-    def found(self) -> tuple[list[Line], int, list[Left]]:
-        """What could be deleted, its bytes, and what could not and why."""
-        lines, size, left = [], 0, list(self.aside)
-        for subject in self.subjects:
-            for file in self.files(subject):
-                path = f"{subject.root}/{file.path}"
-                if reason := self._objection(subject, file, path):
-                    left.append(Left(path, reason))
-                else:
-                    lines.append(Line(self.kept(subject).entries[file.path]["sha256"], path))
-                    size += file.bytes
-        return lines, size, left
-
-    def _objection(self, subject: Subject, file: File, path: str) -> str:
-        if subject.held:
-            return f"on legal hold: {values.printable(subject.held, 80)}"
-        if not purge.can_stand_in_a_list(path):
-            return "its name is not plain text"
-        entry = self.kept(subject).entries.get(file.path)
-        if entry is None:
-            return "not archived"
-        if entry["bytes"] != file.bytes or _hash(subject.root, file) != entry["sha256"]:
-            return "not as it was archived"
-        return "" if self.kept(subject).has(entry) else "its object is no longer in the archive"
-
-    # What a list says
-
-    @cached_property
-    def lines(self) -> list[Line]:
-        return self.found[0] if self.params["drill"] else purge.parsed(_read("list", self.params["list"]), self.params["list_hash"])
-
-    @cached_property
-    def unapproved(self) -> str:
-        """Why the list is not approved, or ''; what a drill has made needs no approval."""
-        if self.params["drill"]:
-            return ""
-        try:
-            record = json.loads(_read("record", self.params["record"] or ""))
-        except ValueError as error:
-            return f"who approved it cannot be read: {values.printable(error, 120)}"
-        return purge.unapproved(record, self.params["list_hash"])
-
-    @cached_property
-    def _roots(self) -> dict[str, Subject]:
-        return {subject.root: subject for subject in self.subjects}
-
-    @cached_property
-    def listed(self) -> list[Subject]:
-        """The subjects that lines of the list lie in; all of them may be more than there are descriptors."""
-        owned = [purge.owner(line.path, self._roots) for line in self.lines]
-        named = {subject.root for subject, _owner in filter(None, owned)}
-        return [subject for subject in self.subjects if subject.root in named]
-
-    @cached_property
-    def doomed(self) -> tuple[list[Doomed], list[Left]]:
-        """The files of the list, and why some must not be deleted."""
-        roots = self._roots
-        old = {subject.root: {file.path: file for file in self.files(subject)} for subject in self.listed if not subject.held}
-        found, left = [], []
-        for line in self.lines:
-            owned = purge.owner(line.path, roots)
-            one = self._one(line, *owned, old.get(owned[0].root, {})) if owned else "not of what is past retention"
-            if isinstance(one, str):
-                left.append(Left(line.path, one))
-            else:
-                found.append(one)
-        return found, left
-
-    def _one(self, line: Line, subject: Subject, path: str, old: dict[str, File]) -> Doomed | str:
-        if subject.held:
-            return f"on legal hold: {values.printable(subject.held, 80)}"
-        if path in subject.stays:
-            return "an incident's own record stays"
-        entry = purge.is_archived(self.kept(subject), path, line.sha256)
-        if entry is None:
-            return "the archive does not have it as it is listed"
-        file = old.get(path)
-        if file is None:
-            return (
-                Doomed(line, subject, path, None, entry) if not paths.has_name(line.path) else "written to since, or a link by now"
-            )
-        return (
-            Doomed(line, subject, path, file, entry) if _hash(subject.root, file) == line.sha256 else "changed since it was listed"
-        )
+    def summary(self) -> Result:
+        return {"files": len(self.candidates.lines), "bytes": self.candidates.bytes}
 
 
-def _read(what: str, path: str) -> bytes:
-    """A file of no more than LARGEST_LIST bytes, by its whole path. Raises ValueError."""
-    folder, name = os.path.split(path)
-    if not os.path.isabs(folder):
-        raise ValueError(f"{what}: its whole path is needed (got '{values.printable(path, 80)}')")
-    try:
-        with trees.reading(folder, name) as one:
-            if one.file.bytes > purge.LARGEST_LIST:
-                raise ValueError(f"{what}: larger than {purge.LARGEST_LIST} bytes")
-            return b"".join(one.pieces(trees.PIECE))
-    except OSError as error:
-        raise ValueError(f"{what}: it cannot be read: {trees.why(error)} (got '{values.printable(path, 80)}')") from None
+class _ListRun:
+    """A run with a list, or for what a drill has made, which needs neither list nor approval."""
 
+    def __init__(self, params: Params, check_mode: bool) -> None:
+        self.params, self.check_mode, self.survey = params, check_mode, Survey(params)
+        lines, unapproved = (Candidates(self.survey).lines, "") if params["drill"] else purge_survey.read_list(params)
+        self.listed = Listed(self.survey, lines, unapproved)
 
-def _hash(root: str, file: File) -> str:
-    """The sha256 of a file that is what it was when it was looked at; '' for any other."""
-    digest = hashlib.sha256()
-    try:
-        with trees.reading(root, file.path) as one:
-            for piece in one.pieces(trees.PIECE):
-                digest.update(piece)
-            unchanged = one.file == file and one.meanwhile(file.bytes) == ("", True)
-    except OSError:
-        return ""
-    return digest.hexdigest() if unchanged else ""
+    @property
+    def too_many(self) -> bool:
+        return len(self.listed.present) > int(self.params["limit"])
+
+    def summary(self) -> Result:
+        present = [one.file for one in self.listed.present if one.file]
+        return {
+            "listed": len(self.listed.lines),
+            "here": len(present),
+            "bytes": sum(file.bytes for file in present),
+            "list": self.params["list_hash"],
+        }
 
 
 # Without a list
 
 
-def _found(look: _Look, check_mode: bool) -> Result:
-    lines, size, left = look.found
-    over = len(lines) > look.params["limit"]
-    refusals = [f"{counted(len(lines))} could go and the limit is {look.params['limit']}. Raise --max."] if over else []
-    refusals += [] if check_mode else [NO_LIST]
-    said = [f"{counted(len(lines))} could go ({sized(size)})" if lines else "nothing could go"]
-    said += [f"{counted(len(left))} must stay ({purge.shown(left)})"] if left else []
-    return {"changed": False, "summary": {"files": len(lines), "bytes": size}, "refusals": refusals, "msg": ", ".join(said)}
+def _listed_candidates(run: _CandidateRun) -> Result:
+    lines, skipped, limit = run.candidates.lines, run.candidates.skipped, run.params["limit"]
+    refusals = [f"{run.count} could go and the limit is {limit}. Raise --max."] if len(lines) > limit else []
+    refusals += run.survey.refusals() if lines else []
+    refusals += [] if run.check_mode else [NO_LIST]
+    parts = [f"{run.count} could go ({sized(run.candidates.bytes)})" if lines else "nothing could go"]
+    parts += [f"{counted(len(skipped), 'file')} must stay ({trees.shown(skipped)})"] if skipped else []
+    parts += [run.survey.store.expiry.unasked] if lines and run.survey.store.expiry.unasked else []
+    return {"changed": False, "summary": run.summary(), "refusals": refusals, "msg": ", ".join(parts)}
 
 
-def _list_kept(look: _Look, check_mode: bool) -> Result:
-    content = purge.text(look.found[0])
-    stay = [{"path": manifest.plain(left.path), "why": left.why} for left in look.found[2]]
+def _kept_list(run: _CandidateRun) -> Result:
+    content = purge.text(run.candidates.lines)
+    stay = [{"path": keys.plain(skipped.path), "why": skipped.reason} for skipped in run.candidates.skipped]
     evidence = {LIST: content, "purge-stays.json": json.dumps(stay, indent=1, ensure_ascii=False) + "\n"}
     return {"changed": False, "evidence": evidence if content else {}, "msg": LIST}
 
 
-def _would_need_a_list(look: _Look, check_mode: bool) -> Result:
-    if not check_mode:
+def _would_need_a_list(run: _CandidateRun) -> Result:
+    if not run.check_mode:
         raise Failure(NO_LIST)
-    lines = look.found[0]
-    digest = hashlib.sha256(purge.text(lines).encode()).hexdigest()
+    digest = hashlib.sha256(purge.text(run.candidates.lines).encode()).hexdigest()
     next_step = f"to delete them: --list {LIST} of this run's evidence, --list-hash {digest}"
-    return {"changed": bool(lines), "msg": f"{counted(len(lines))} listed; {next_step}" if lines else "nothing could go"}
+    some = bool(run.candidates.lines)
+    return {"changed": some, "msg": f"{run.count} listed; {next_step}" if some else "nothing could go"}
 
 
-def _nothing_to_go(look: _Look, check_mode: bool) -> Result:
+def _nothing_to_go(run: _CandidateRun) -> Result:
     """Fails where something past retention could go, if this is in earnest."""
-    lines, size, _rest = look.found
+    _require_none(run.candidates.lines, run.check_mode)
+    return {"changed": False, "summary": run.summary(), "msg": "nothing was deleted"}
+
+
+def _require_none(lines: list[Line], check_mode: bool) -> None:
     if lines and not check_mode:
-        raise Failure(f"{counted(len(lines))} past retention, archived and not on hold, still here, such as {lines[0].path}.")
-    return {"changed": False, "summary": {"files": len(lines), "bytes": size}, "msg": "nothing was deleted"}
+        count = counted(len(lines), "file")
+        raise Failure(f"{count} past retention, archived and not on hold, still here, such as {lines[0].path}.")
 
 
 # With a list
 
 
-def _checked(look: _Look, check_mode: bool) -> Result:
-    doomed, left = look.doomed
-    there = [one for one in doomed if one.file]
-    refusals = []
-    if left:
-        refusals.append(f"{counted(len(left))} of the list must not be deleted, so none is: {purge.shown(left)}.")
-    if len(there) > look.params["limit"]:
-        refusals.append(f"{counted(len(there))} would go and the limit is {look.params['limit']}. Raise --max, or list fewer.")
-    if look.unapproved and not check_mode:
-        refusals.append(f"The list is not approved: {look.unapproved}.")
-    gone = len(doomed) - len(there)
-    said = [f"{counted(len(there))} of the list {'is' if len(there) == 1 else 'are'} here"] + (
-        [f"{gone} gone already"] if gone else []
-    )
-    return {"changed": False, "summary": _summary(look, doomed), "refusals": refusals, "msg": ", ".join(said)}
+def _checked(run: _ListRun) -> Result:
+    listed = run.listed
+    present, objections = listed.present, listed.objections
+    count = counted(len(present), "file")
+    refusals = run.survey.refusals()
+    if objections:
+        refused = counted(len(objections), "file")
+        refusals.append(f"{refused} of the list must not be deleted, so none is: {trees.shown(objections)}.")
+    if run.too_many:
+        refusals.append(f"{count} would go and the limit is {run.params['limit']}. Raise --max, or list fewer.")
+    if listed.unapproved and not run.check_mode:
+        refusals.append(f"The list is not approved: {listed.unapproved}.")
+    gone = len(listed.doomed) - len(present)
+    parts = [f"{count} of the list {'is' if len(present) == 1 else 'are'} here", *([f"{gone} gone already"] if gone else [])]
+    parts += [run.survey.store.expiry.unasked] if run.survey.store.expiry.unasked else []
+    return {"changed": False, "summary": run.summary(), "refusals": refusals, "msg": ", ".join(parts)}
 
 
-def _summary(look: _Look, doomed: list[Doomed]) -> Result:
-    there = [one.file for one in doomed if one.file]
-    return {
-        "listed": len(look.lines),
-        "here": len(there),
-        "bytes": sum(file.bytes for file in there),
-        "list": look.params["list_hash"],
-    }
+def _kept_proof(run: _ListRun) -> Result:
+    subjects_by_name = {one.subject.name: one.subject for one in run.listed.doomed}
+    archived = []
+    for name, subject in sorted(subjects_by_name.items()):
+        holdings = run.survey.holdings(subject)
+        archived.append({"name": name, "root": subject.root, "manifest": holdings.number, "sha256": holdings.sha256})
+    proof = {"schema": "irctl/purge/1", "bucket": run.params["bucket"], "prefix": run.survey.prefix, "archived": archived}
+    evidence = {LIST: purge.text(run.listed.lines), "purge-proof.json": json.dumps(proof, indent=1) + "\n"}
+    return {"changed": False, "evidence": evidence, "msg": LIST}
 
 
-def _proof_kept(look: _Look, check_mode: bool) -> Result:
-    names = {one.subject.name: one.subject for one in look.doomed[0]}
-    proof = [
-        {"name": name, "root": subject.root, "manifest": look.kept(subject).number, "sha256": look.kept(subject).sha256}
-        for name, subject in sorted(names.items())
-    ]
-    text = json.dumps(
-        {"schema": "irctl/purge/1", "bucket": look.params["bucket"], "prefix": look.prefix, "archived": proof}, indent=1
-    )
-    return {"changed": False, "evidence": {LIST: purge.text(look.lines), "purge-proof.json": text + "\n"}, "msg": LIST}
-
-
-def _deleted(look: _Look, check_mode: bool) -> Result:
+def _deleted(run: _ListRun) -> Result:
     """Nothing goes unless all may go: looked at here and asked of the store again, with every incident of it held still."""
-    if look.unapproved and not check_mode:
-        raise Failure(f"Nothing was deleted: the list is not approved: {look.unapproved}.")
+    if run.listed.unapproved and not run.check_mode:
+        raise Failure(f"Nothing was deleted: the list is not approved: {run.listed.unapproved}.")
     with ExitStack() as still:
-        objections = [(one, still.enter_context(sending.undisturbed(one))) for one in look.listed]
-        doomed, left = look.doomed
-        left += [Left(subject.root, why) for subject, why in objections if why and any(one.subject == subject for one in doomed)]
-        there = [one for one in doomed if one.file]
-        if not left:
-            left += [Left(one.line.path, "the store does not hold it") for one in _not_held(look, doomed)]
-        if left or len(there) > look.params["limit"]:
-            raise Failure(f"Nothing was deleted: {purge.shown(left) or 'more files than the limit'}.")
-        if check_mode:
-            return {"changed": bool(there), "msg": f"{counted(len(there))} would be deleted" if there else "gone already"}
-        return _delete(there)
+        reasons = [(subject, still.enter_context(subjects.undisturbed(subject))) for subject in run.listed.subjects]
+        if objections := _objections(run, [Skipped(subject.root, reason) for subject, reason in reasons if reason]):
+            raise Failure(f"Nothing was deleted: {trees.shown(objections)}.")
+        if run.too_many:
+            raise Failure("Nothing was deleted: more files than the limit.")
+        present = run.listed.present
+        if run.check_mode:
+            return {"changed": bool(present), "msg": f"{_files(present)} would be deleted" if present else "gone already"}
+        return _delete(present)
 
 
-def _not_held(look: _Look, doomed: list[Doomed]) -> Iterator[Doomed]:
-    def held(one: Doomed) -> bool:
-        believed = one.entry.get("believed", False)
-        return look.store.holds(one.entry["key"], manifest.wanted_of(one.entry), believed=believed) is not None
+def _objections(run: _ListRun, disturbed: list[Skipped]) -> list[Skipped]:
+    """Why the listed files must not be deleted, `disturbed` being the subjects that have changed; the store is asked last."""
+    if reasons := run.survey.refusals():
+        raise Failure(f"Nothing was deleted: {' '.join(reasons)}")
+    doomed = run.listed.doomed
+    roots = {one.subject.root for one in doomed}
+    objections = run.listed.objections + [skipped for skipped in disturbed if skipped.path in roots]
+    return objections or run.survey.unreliable(doomed)
 
-    with ThreadPoolExecutor(sending.AT_ONCE) as crew:
-        yield from [one for one, good in zip(doomed, crew.map(held, doomed), strict=True) if not good]
 
-
-def _delete(there: list[Doomed]) -> Result:
-    left, gone = [], list[Doomed]()
-    for one in there:
+def _delete(present: list[Doomed]) -> Result:
+    failed, gone = [], list[Doomed]()
+    for one in present:
         try:
             removed = one.file is not None and trees.remove(one.subject.root, one.file)
             reason = "" if removed else "changed at the last moment"
         except OSError as error:
-            reason = trees.why(error)
+            reason = trees.reason_of(error)
         if reason:
-            left.append(Left(one.line.path, reason))
+            failed.append(Skipped(one.line.path, reason))
         else:
             gone.append(one)
     for root in {one.subject.root for one in gone}:
         trees.remove_empty(root, {one.path for one in gone if one.subject.root == root})
-    if left:
-        raise Failure(f"{counted(len(gone))} deleted, {counted(len(left))} not: {purge.shown(left)}.")
+    if failed:
+        raise Failure(f"{_files(gone)} deleted, {_files(failed)} not: {trees.shown(failed)}.")
     size = sum(one.file.bytes for one in gone if one.file)
-    return {"changed": bool(gone), "msg": f"{counted(len(gone))} deleted ({sized(size)})" if gone else "gone already"}
+    return {"changed": bool(gone), "msg": f"{_files(gone)} deleted ({sized(size)})" if gone else "gone already"}
 
 
-def _proved_gone(look: _Look, check_mode: bool) -> Result:
+def _files(some: list[Doomed] | list[Skipped]) -> str:
+    return counted(len(some), "file")
+
+
+def _proved_gone(run: _ListRun) -> Result:
     """Fails where a listed file is still here, if this is in earnest, or the archive does not hold one."""
-    if look.params["drill"]:
-        return _nothing_to_go(look, check_mode)
-    doomed, left = look.doomed
-    if check_mode:
-        return {"changed": False, "summary": _summary(look, doomed), "msg": "not done in a dry run"}
-    here = [Left(one.line.path, "still here") for one in doomed if one.file] + left
-    here += [Left(one.line.path, "the store does not hold it") for one in _not_held(look, doomed)]
-    if here:
-        raise Failure(f"{counted(len(here))} not as it should be: {purge.shown(here)}.")
-    said = f"{counted(len(doomed))} gone here, and in the archive"
-    return {"changed": False, "summary": _summary(look, doomed), "msg": said}
+    listed = run.listed
+    if run.params["drill"]:
+        _require_none(listed.lines, run.check_mode)
+        size = sum(one.file.bytes for one in listed.present if one.file)
+        return {"changed": False, "summary": {"files": len(listed.lines), "bytes": size}, "msg": "nothing was deleted"}
+    if run.check_mode:
+        return {"changed": False, "summary": run.summary(), "msg": "not done in a dry run"}
+    wrong = [Skipped(one.line.path, "still here") for one in listed.present] + listed.objections
+    wrong += run.survey.unreliable(listed.doomed)
+    if wrong:
+        raise Failure(f"{_files(wrong)} not as it should be: {trees.shown(wrong)}.")
+    return {"changed": False, "summary": run.summary(), "msg": f"{_files(listed.doomed)} gone here, and in the archive"}
 
 
-_FIND = {"listed": _found, "captured": _list_kept, "changed": _would_need_a_list, "proved": _nothing_to_go}
-_CARRY_OUT = {"listed": _checked, "captured": _proof_kept, "changed": _deleted, "proved": _proved_gone}
+_WITHOUT = {"listed": _listed_candidates, "captured": _kept_list, "changed": _would_need_a_list, "proved": _nothing_to_go}
+_WITH_A_LIST = {"listed": _checked, "captured": _kept_proof, "changed": _deleted, "proved": _proved_gone}
 
 
 def main() -> None:

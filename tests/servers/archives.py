@@ -61,7 +61,8 @@ class Archive:
 
     def __init__(self, store: S3, folder: Path, tree: Path | None = None, **given: Any) -> None:
         self.store, self.tree = store, tree
-        self.given = {**store.settings(folder), "bucket": store.bucket, "tree": str(tree) if tree else None, **given}
+        about = {"bucket": store.bucket, "tree": str(tree) if tree else None, "min_age": "1s"}
+        self.given = {**store.settings(folder), **about, **given}
 
     def step(self, state: str, check: bool = False, **given: Any) -> dict[str, Any]:
         defaults = {name: about.get("default") for name, about in archive_evidence.ARGUMENTS.items()}
@@ -100,5 +101,11 @@ def settled(store: S3, home: Path, **given: Any) -> Archive:
 def inventory(store: S3, folder: Path, **more: Any) -> Path:
     """Of one host, `archive`, that leads to the store."""
     settings = {f"aws_{name}": value for name, value in store.settings(folder).items()}
-    host = {"ansible_connection": "local", "archive_evidence_bucket": store.bucket, **settings, **more}
+    host = {
+        "ansible_connection": "local",
+        "archive_evidence_bucket": store.bucket,
+        "archive_evidence_min_age": "1s",
+        **settings,
+        **more,
+    }
     return write_inventory(folder, {"archive": host})

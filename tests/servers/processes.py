@@ -53,6 +53,16 @@ def wait_for(process: psutil.Process, url: str, log: Path, error: bytes = b"") -
     raise NotStarted(f"{url} does not answer: {log.read_text(errors='replace')[-2000:]}")
 
 
+def wait_for_port(process: psutil.Process, port: int, log: Path) -> None:
+    """Until something takes connections there. Raises NotStarted."""
+    until = time.monotonic() + SECONDS
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+            return
+        time.sleep(0.05)
+    raise NotStarted(f"nothing listens on port {port}: {log.read_text(errors='replace')[-2000:]}")
+
+
 def free_ports(number: int) -> list[str]:
     """Ports that nobody has, all at the same moment."""
     with ExitStack() as stack:

@@ -24,6 +24,7 @@ import boto3
 import botocore.config
 from werkzeug.serving import make_server
 
+from tests.servers.proxies import Certificates
 from tests.servers.seaweed import KEYS
 
 CHECKSUM = "x-amz-checksum-sha256"
@@ -106,12 +107,13 @@ class S3:
     hook: Hook | None = None
     acted: Callable[[Request], int | None] | None = None
     region: str = ""  # where refusals say that the bucket is
+    ca: str | None = None  # the certificate authority of one that is spoken to by TLS
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def client(self) -> Any:
         config = botocore.config.Config(s3={"addressing_style": "path"})
-        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", config=config, **KEYS)
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", config=config, verify=self.ca, **KEYS)
 
     def settings(self, folder: Path) -> dict[str, str]:
         """What a module is told of it."""
@@ -207,9 +209,9 @@ def _moto() -> Any:
 
 
 @contextmanager
-def watched(seaweed: str) -> Iterator[S3]:
-    """The SeaweedFS at this address, and two empty buckets there that nobody else has."""
-    with _served(_handed_on(seaweed)) as found:
+def watched(url: str, certificates: Certificates | None = None) -> Iterator[S3]:
+    """The store at this address, and two empty buckets there that nobody else has; with certificates spoken to by TLS."""
+    with _served(_handed_on(url), certificates) as found:
         yield found
 
 
@@ -221,12 +223,13 @@ def careless() -> Iterator[S3]:
 
 
 @contextmanager
-def _served(inner: Any) -> Iterator[S3]:
+def _served(inner: Any, certificates: Certificates | None = None) -> Iterator[S3]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     own = uuid.uuid4().hex[:8]
     store = S3("", f"evidence-{own}", f"plain-{own}")
-    server = make_server("127.0.0.1", 0, _Watched(store, inner), threaded=True)
-    store.url = f"http://127.0.0.1:{server.server_port}"
+    tls = (certificates.certificate, certificates.key) if certificates else None
+    server = make_server("127.0.0.1", 0, _Watched(store, inner), threaded=True, ssl_context=tls)
+    store.url, store.ca = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", certificates.ca if certificates else None
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

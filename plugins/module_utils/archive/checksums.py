@@ -18,7 +18,7 @@ SMALL = 1 << 18  # bytes; less is hashed sooner than it is handed to a thread
 
 
 class CutShort(Exception):
-    """There was less content than was said that there would be."""
+    """There was less content than had been announced."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,14 @@ class Hashing:
 
 def framed(pieces: Iterable[Content], size: int, hashing: Hashing) -> Iterator[Content]:
     """Content in frames of FRAME bytes, as aws-chunked has it, with its checksum after it. Raises CutShort."""
-    left = size
+    remaining = size
     for piece in pieces:
-        left -= len(piece)
+        remaining -= len(piece)
         hashing.take(piece)
         yield b"%x\r\n" % len(piece)
         yield piece
         yield b"\r\n"
-    if left:
+    if remaining:
         raise CutShort
     yield b"0\r\nx-amz-checksum-sha256:%s\r\n\r\n" % to_base64(hashing.sums()[0]).encode()
 

@@ -19,15 +19,46 @@ class NotHttp(OSError):
     """What came is no answer of HTTP."""
 
 
+def _name_and_port(host: str, usual: int) -> tuple[str, int]:
+    """HOST, HOST:PORT or [ADDRESS]:PORT in its two parts."""
+    name, _colon, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", usual)
+    return name.strip("[]"), int(port)
+
+
+def _ask_for_tunnel(plain: socket.socket, target: str) -> None:
+    """Have a proxy connect us. Raises OSError with what it answers; nothing of what comes through the tunnel is read."""
+    plain.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
+    answer = bytearray()
+    while not answer.endswith(b"\r\n\r\n"):
+        byte = plain.recv(1)
+        if not byte or len(answer) > LARGEST_LINE:
+            raise NotHttp("the proxy does not answer as a proxy does")
+        answer += byte
+    status = answer.split(b"\r\n", 1)[0].split(None, 2)
+    if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or not status[1].startswith(b"2"):
+        reason = b" ".join(status[1:]).decode("latin-1")
+        raise ProxyRefused(f"the proxy does not connect to {target}: {reason or 'no HTTP'}")
+
+
+class ProxyRefused(OSError):
+    """The proxy answered, and does not connect us."""
+
+
 class Connection:
     """A connection to one host, for one thread. After any exception it must be closed."""
 
-    def __init__(self, host: str, tls: ssl.SSLContext | None) -> None:
-        name, _colon, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "443" if tls else "80")
-        name = name.strip("[]")
-        plain = socket.create_connection((name, int(port)), timeout=SECONDS)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = tls.wrap_socket(plain, server_hostname=name) if tls else plain
+    def __init__(self, host: str, tls: ssl.SSLContext | None, proxy: str = "") -> None:
+        """`proxy` is HOST:PORT of one that is asked for a tunnel; it is for TLS only."""
+        name, port = _name_and_port(host, 443 if tls else 80)
+        plain = socket.create_connection(_name_and_port(proxy, 80) if proxy else (name, port), timeout=SECONDS)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if proxy:
+                _ask_for_tunnel(plain, f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
+            self._socket = tls.wrap_socket(plain, server_hostname=name) if tls else plain
+        except BaseException:
+            plain.close()
+            raise
         self._file = self._socket.makefile("rb", buffering=LARGEST_LINE)
         self.open = True
 
@@ -70,15 +101,15 @@ class Connection:
         return int(words[1])
 
     def _headers(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         for _header in range(MOST_HEADERS):
             line = self._line()
             if line in (b"\r\n", b"\n"):
-                return found
+                return headers
             name, colon, value = line.partition(b":")
             if not colon:
                 raise NotHttp("a header without a colon")
-            found[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+            headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
         raise NotHttp(f"more than {MOST_HEADERS} headers")
 
     def _line(self) -> bytes:

@@ -20,8 +20,8 @@ class Broken(ValueError):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How an incident stands. `closed` is in seconds since 1970, None while it is open; `held` is the reason, '' for none;
+class Status:
+    """The status of an incident. `closed` is in seconds since 1970, None while it is open; `held` is the reason, '' for none;
     `last_run` is the last line that tells of a run, 0 where there was none.
     """
 
@@ -30,7 +30,7 @@ class Standing:
     last_run: int = 0
 
 
-def standing(content: bytes) -> Standing:
+def status(content: bytes) -> Status:
     """Fold the lines of a journal. A last line without its end was never told to anybody. Raises Broken with the line's number."""
     closed, held, last_run, previous = None, "", 0, FIRST
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
@@ -47,7 +47,7 @@ def standing(content: bytes) -> Standing:
             held = (str(entry.get("reason") or "") or "no reason given") if event == "held" else ""
     if previous == FIRST:
         raise Broken("its journal is empty")
-    return Standing(closed, held, last_run)
+    return Status(closed, held, last_run)
 
 
 def _entry(line: bytes, number: int, previous: str) -> dict[str, object]:
@@ -58,8 +58,8 @@ def _entry(line: bytes, number: int, previous: str) -> dict[str, object]:
     whole = isinstance(entry, dict) and entry.get("seq") == number and entry.get("prev") == previous
     if not whole or not isinstance(entry.get("event"), str):
         raise Broken(f"its journal is broken at line {number}")
-    found: dict[str, object] = entry
-    return found
+    checked: dict[str, object] = entry
+    return checked
 
 
 def _seconds(entry: dict[str, object], number: int) -> float:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import Entry, Kept, Subject, plain
-from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Left
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.holdings import Entry, Holdings
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.subjects import Subject
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 LINE = re.compile(r"([0-9a-f]{64})  (/.+)", re.ASCII | re.DOTALL)
@@ -49,9 +50,9 @@ def can_stand_in_a_list(path: str) -> bool:
 
 def parsed(content: bytes, sha256: str) -> list[Line]:
     """The lines of a list whose sha256 this is. Raises ValueError with the number of the line that is none."""
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256.lower():
-        raise ValueError(f"list_hash: the list is another: its sha256 is {found} (got '{printable(sha256, 80)}')")
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256.lower():
+        raise ValueError(f"list_hash: the list is another: its sha256 is {actual} (got '{printable(sha256, 80)}')")
     lines, seen = [], set()
     try:
         texts = content.decode().split("\n")
@@ -59,16 +60,12 @@ def parsed(content: bytes, sha256: str) -> list[Line]:
         raise ValueError("list: it is not text") from None
     if texts.pop():
         raise ValueError("list: its last line has no end; it was cut short")
-    for number, one in enumerate(texts, 1):
-        match = LINE.fullmatch(one)
+    for number, text in enumerate(texts, 1):
+        match = LINE.fullmatch(text)
         path = match[2] if match else ""
-        if (
-            not match
-            or path in seen
-            or any(part in ("", ".", "..") for part in path.split("/")[1:])
-            or not can_stand_in_a_list(path)
-        ):
-            raise ValueError(f"list: line {number} is not a sha256 and the plain path of a file (got '{printable(one, 80)}')")
+        climbs = any(part in ("", ".", "..") for part in path.split("/")[1:])
+        if not match or path in seen or climbs or not can_stand_in_a_list(path):
+            raise ValueError(f"list: line {number} is not a sha256 and the plain path of a file (got '{printable(text, 80)}')")
         seen.add(path)
         lines.append(Line(match[1], path))
     if not lines:
@@ -80,15 +77,15 @@ def owner(path: str, subjects: Mapping[str, Subject]) -> tuple[Subject, str] | N
     """The subject by whose root a path begins, and the path within it."""
     parts = path.split("/")
     for end in range(len(parts) - 1, 1, -1):
-        if found := subjects.get("/".join(parts[:end])):
-            return found, "/".join(parts[end:])
+        if subject := subjects.get("/".join(parts[:end])):
+            return subject, "/".join(parts[end:])
     return None
 
 
-def is_archived(kept: Kept, path: str, sha256: str) -> Entry | None:
+def archived_entry(holdings: Holdings, path: str, sha256: str) -> Entry | None:
     """The entry of a file whose very content the archive's newest manifest has, and whose object is there."""
-    entry = kept.entries.get(plain(path))
-    return entry if entry and entry["sha256"] == sha256 and kept.has(entry) else None
+    entry = holdings.entries.get(plain(path))
+    return entry if entry and entry["sha256"] == sha256 and holdings.has(entry) else None
 
 
 def unapproved(record: Mapping[str, Any], sha256: str) -> str:
@@ -116,7 +113,5 @@ def _each_another(roles: list[str], approved: set[tuple[str, str]]) -> bool:
     return any(_each_another(rest, {pair for pair in approved if pair[1] != who}) for who in takers)
 
 
-def shown(lefts: Iterable[Left], most: int = 3) -> str:
-    whole = list(lefts)
-    said = "; ".join(f"{printable(plain(left.path), 120)}: {left.why}" for left in whole[:most])
-    return f"{said}; and {len(whole) - most} more" if len(whole) > most else said
+def on_hold(subject: Subject) -> str:
+    return f"on legal hold: {printable(subject.held, 80)}"

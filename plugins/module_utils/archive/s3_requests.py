@@ -21,7 +21,12 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.http_connection import Connection, Content, NotHttp
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.http_connection import (
+    Connection,
+    Content,
+    NotHttp,
+    ProxyRefused,
+)
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import bucket as bucket_name
@@ -31,6 +36,9 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 ATTEMPTS = 6
 LARGEST_ANSWER = 64 << 20  # bytes of what is no object
 TRANSIENT = {408, 429, 500, 502, 503, 504}
+WITHOUT_REASON = (
+    "; it does not say why. For a lock a bucket needs Object Lock and versions, and a time that is later than the store's own clock"
+)
 OF_CREDENTIALS = ("Signature", "AccessKeyId", "Token", "Skewed")  # in codes
 
 Query = Iterable[tuple[str, str]]
@@ -61,7 +69,7 @@ class Answer:
     body: bytes = b""
 
     @property
-    def done(self) -> bool:
+    def ok(self) -> bool:
         return self.status < 300
 
     @property
@@ -81,8 +89,14 @@ class Answer:
             return Failure(
                 f"The store refused {what}: {printable(self.code, 80)}. Look at the credentials and at this machine's clock."
             )
-        why = clients.inert(text_of(self.body, "Message") or "no reason given")
-        return Failure(f"The store refused {what}: {printable(self.code, 80)}: {why}")
+        reason = clients.redacted(text_of(self.body, "Message") or "no reason given")
+        hint = WITHOUT_REASON if self.code == "InvalidRequest" and reason.lower() in ("invalid request", "no reason given") else ""
+        return Failure(f"The store refused {what}: {printable(self.code, 80)}: {reason}{hint}")
+
+    def require(self, what: str) -> None:
+        """Raises Failure where the store refused, with what it said."""
+        if not self.ok:
+            raise self.failure(what)
 
 
 def place(bucket: str, region: str, endpoint: str | None) -> Place:
@@ -102,6 +116,14 @@ def place(bucket: str, region: str, endpoint: str | None) -> Place:
     if "." in bucket:  # no certificate is for a.b.s3.amazonaws.com
         return Place(True, name, f"/{bucket}", region)
     return Place(True, f"{bucket}.{name}", "", region)
+
+
+def root_of(document: bytes) -> str:
+    """The name of a document's root element; '' where there is no document."""
+    try:
+        return ElementTree.fromstring(document).tag.rpartition("}")[2]
+    except ElementTree.ParseError:
+        return ""
 
 
 def text_of(document: bytes, name: str) -> str:
@@ -158,12 +180,13 @@ class _Content:
 class Bucket:
     """One bucket, for any number of threads, each with a connection of its own."""
 
-    def __init__(self, where: Place, credentials: Credentials) -> None:
-        self._where, self._credentials = where, credentials
-        self.region = where.region
+    def __init__(self, place: Place, credentials: Credentials, *, proxy: str = "", ca_file: str | None = None) -> None:
+        """`proxy` is HOST:PORT of one that is used for TLS; `ca_file` holds the certificates that are believed, None for usual."""
+        self._place, self._credentials, self._proxy = place, credentials, proxy if place.secure else ""
+        self.region = place.region
         self._own = threading.local()
         self._keys: dict[tuple[str, str], bytes] = {}
-        self._tls = ssl.create_default_context() if where.secure else None
+        self._tls = ssl.create_default_context(cafile=ca_file) if place.secure else None
 
     def ask(
         self,
@@ -198,17 +221,17 @@ class Bucket:
         length: int | None,
         into: Callable[[bytes], None] | None,
     ) -> Answer:
-        request = {"method": method, "path": quote(f"{self._where.path}/{key}", safe="/-_.~"), "query": pairs(query)}
-        given = {**headers, "host": self._where.host, **({} if length is None else {"content-length": str(length)})}
+        request = {"method": method, "path": quote(f"{self._place.path}/{key}", safe="/-_.~"), "query": pairs(query)}
+        given = {**headers, "host": self._place.host, **({} if length is None else {"content-length": str(length)})}
         attempts = ATTEMPTS if body is None or isinstance(body, bytes | memoryview) else 1
         for attempt in range(1, attempts + 1):
             try:
-                found = self._send(request, given, body, into)
-                if not found.transient or attempt == attempts:
-                    return found
+                answer = self._send(request, given, body, into)
+                if not answer.transient or attempt == attempts:
+                    return answer
             except (OSError, ValueError) as error:
                 self._hang_up()
-                if attempt == attempts or isinstance(error, ssl.SSLCertVerificationError) or into:
+                if attempt == attempts or isinstance(error, ssl.SSLCertVerificationError | ProxyRefused) or into:
                     raise Unreachable(f"The store does not answer: {printable(error, 200)}") from None
             except BaseException:  # of what the body is made of: half a request is under way
                 self._hang_up()
@@ -223,28 +246,28 @@ class Bucket:
         target = request["path"] + (f"?{request['query']}" if request["query"] else "")
         with suppress(BrokenPipeError, ConnectionResetError):  # it has answered before it had everything, and hung up
             connection.send(request["method"], target, self._signed(request, given), b"" if body is None else body)
-        status, told = connection.answer(request["method"])
+        status, answered = connection.answer(request["method"])
         content = _Content()
-        connection.take(told, into if into and status < 300 else content.take)
+        connection.take(answered, into if into and status < 300 else content.take)
         if not connection.open:
             self._hang_up()
-        return Answer(status, told, bytes(content.whole))
+        return Answer(status, answered, bytes(content.whole))
 
     def _signed(self, request: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-        who = clients.frozen(self._credentials)
+        current = clients.frozen(self._credentials)
         now = datetime.now(UTC)
-        scope = f"{now:%Y%m%d}/{self._where.region}/s3/aws4_request"
+        scope = f"{now:%Y%m%d}/{self._place.region}/s3/aws4_request"
         headers = {**given, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
-        if who.token:
-            headers["x-amz-security-token"] = who.token
-        if (who.secret_key, scope) not in self._keys:
-            self._keys[who.secret_key, scope] = signing_key(who.secret_key, scope)
-        said = authorization(request, headers, self._keys[who.secret_key, scope], scope, who.access_key)
-        return {**headers, "authorization": said}
+        if current.token:
+            headers["x-amz-security-token"] = current.token
+        if (current.secret_key, scope) not in self._keys:
+            self._keys[current.secret_key, scope] = signing_key(current.secret_key, scope)
+        value = authorization(request, headers, self._keys[current.secret_key, scope], scope, current.access_key)
+        return {**headers, "authorization": value}
 
     def _connection(self) -> Connection:
         if getattr(self._own, "connection", None) is None:
-            self._own.connection = Connection(self._where.host, self._tls)
+            self._own.connection = Connection(self._place.host, self._tls, self._proxy)
         connection: Connection = self._own.connection
         return connection
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import sending
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import plain
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import transfer
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.keys import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from tests.servers import stores
 from tests.servers.archives import OLD, Archive, contents, puts, write
@@ -106,7 +106,7 @@ def test_links_pipes_and_files_of_two_names_are_left_out_and_listed(archive: Arc
 def test_a_large_file_is_sent_without_being_in_memory_and_proved(
     archive: Archive, tree: Path, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "WHOLE", whole)
+    monkeypatch.setattr(transfer, "WHOLE", whole)
     content = os.urandom(21 << 20)
     write(tree / "large.bin", content)
     archive()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import transfer
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from tests.servers.archives import OLD, Archive, contents, write
 from tests.servers.stores import Request
@@ -53,7 +53,7 @@ def test_a_large_file_that_is_written_over_before_it_is_sent_is_read_again(archi
     file = write(tree / "large.bin", first)
     archive()
     write(file, second, age=OLD - 5)
-    original = sending.Sending._stream
+    original = transfer.Transfer._stream
     swapped: list[str] = []
 
     def stream(self: Any, one: Any, key: str) -> Any:
@@ -63,7 +63,7 @@ def test_a_large_file_that_is_written_over_before_it_is_sent_is_read_again(archi
         return original(self, one, key)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sending.Sending, "_stream", stream)
+        patched.setattr(transfer.Transfer, "_stream", stream)
         archive()
     assert archive.held()["large.bin"] == third
     write(file, second, age=OLD - 15)
@@ -75,7 +75,7 @@ def test_a_large_file_that_is_written_over_before_it_is_sent_is_read_again(archi
 def test_parts_that_a_kill_left_under_another_key_go_with_the_next_run(
     archive: Archive, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "WHOLE", 5 << 20)
+    monkeypatch.setattr(transfer, "WHOLE", 5 << 20)
     file = write(tree / "large.bin", os.urandom(9 << 20))
     archive()
     content = os.urandom(9 << 20)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import checksums, sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import checksums, transfer
 from tests.conftest import ROOT
 from tests.servers.archives import Archive, contents, write
 from tests.servers.stores import S3, Request
@@ -21,12 +21,12 @@ from tests.servers.stores import S3, Request
 SCRIPT = """
 import json, os, resource, sys
 import botocore.session
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import checksums, sending
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import checksums, transfer
 from ansible_collections.irctl.runbooks.plugins.modules import archive_evidence
 for line in sys.stdin:
     given = json.loads(line)
     if not (child := os.fork()):
-        sending.SMALL, sending.WHOLE, checksums.PART = given.pop("sizes")
+        transfer.SMALL, transfer.WHOLE, checksums.PART = given.pop("sizes")
         defaults = {name: about.get("default") for name, about in archive_evidence.ARGUMENTS.items()}
         archive_evidence.run({**defaults, **given, "state": "changed"}, False)
         os._exit(0)
@@ -123,12 +123,12 @@ def _killed(store: S3, worker: Worker, archive: Archive, at: int, *, after: bool
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.parametrize("whole", [sending.WHOLE, 1 << 20], ids=["as it is read", "in parts"])
+@pytest.mark.parametrize("whole", [transfer.WHOLE, 1 << 20], ids=["as it is read", "in parts"])
 def test_a_file_that_is_larger_than_the_memory_it_takes(store: S3, tmp_path: Path, worker: Worker, whole: int) -> None:
     file = write(tmp_path / "tree" / "sparse.bin", b"")
     os.truncate(file, 160 << 20)
     os.utime(file, (1, 1))
-    worker.start(Archive(store, tmp_path, tmp_path / "tree"), sending.SMALL, whole, checksums.PART)
+    worker.start(Archive(store, tmp_path, tmp_path / "tree"), transfer.SMALL, whole, checksums.PART)
     status, most = worker.end()
     assert status == 0
     assert most << 10 < 160 << 20, f"{most} KiB"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import plain
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.keys import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from tests.servers.archives import Archive, contents, puts, write
 from tests.servers.stores import Request

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import locks, retention
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from irctl.incidents import incidents
 from tests.servers import stores
@@ -172,8 +172,8 @@ def test_a_store_that_takes_no_lock_is_found_out(store: S3, tmp_path: Path, monk
     """By what it says of the object itself, when it is sent and when the archive is proved."""
     archive = _archive(store, tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(object_store.Lock, "headers", lambda self: {})
-        patched.setattr(object_store.Store, "keep", lambda self, key, lock: None)
+        patched.setattr(locks.Lock, "headers", lambda self: {})
+        patched.setattr(retention.Retention, "extend", lambda self, key, lock: None)
         with pytest.raises(Failure, match=r"The store does not lock irctl/files/.* as it was told"):
             archive(retain="30d")
     assert archive.manifests() == []

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store, sending
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.manifest import plain
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import reader, transfer, writer
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.keys import plain
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from tests.servers import stores
 from tests.servers.archives import OLD, Archive, contents, puts, write
@@ -21,7 +21,7 @@ from tests.servers.stores import S3
 
 
 def test_an_object_that_is_not_what_was_sent_is_found_before_it_is_called_archived(archive: Archive) -> None:
-    original = object_store.Store.put
+    original = writer.Writer.put
 
     def put(self: Any, key: str, content: bytes, *more: Any) -> None:
         original(self, key, content, *more)
@@ -29,7 +29,7 @@ def test_an_object_that_is_not_what_was_sent_is_found_before_it_is_called_archiv
             archive.store.client.put_object(Bucket=archive.store.bucket, Key=key, Body=b"bit rot", ChecksumAlgorithm="SHA256")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(object_store.Store, "put", put)
+        patched.setattr(writer.Writer, "put", put)
         with pytest.raises(Failure, match=r"does not hold what was sent as .*app-7.log: its checksum is another"):
             archive()
     assert archive.manifests() == []
@@ -50,14 +50,14 @@ def test_a_store_that_does_not_look_at_checksums_is_not_believed(careless: S3, t
 
 def test_of_a_store_that_tells_neither_everything_is_downloaded(careless: S3, tmp_path: Path, tree: Path) -> None:
     store = careless
-    look = object_store.Store._stored
+    look = reader.Reader._stored
 
     def mute(self: Any, key: str, found: Any) -> Any:
         found.headers = {**found.headers, "etag": '"opaque"', "x-amz-checksum-sha256": ""}
         return look(self, key, found)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(object_store.Store, "_stored", mute)
+        patched.setattr(reader.Reader, "_stored", mute)
         archive = Archive(store, tmp_path, tree)
         archive.step("changed")
     downloads = {request.key for request in store.requests if request.method == "GET" and "/files/" in request.key}
@@ -68,7 +68,7 @@ def test_of_a_store_that_tells_neither_everything_is_downloaded(careless: S3, tm
 def test_a_store_that_refuses_checksums_gets_an_md5_and_everything_is_downloaded(
     archive: Archive, tree: Path, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "WHOLE", whole)
+    monkeypatch.setattr(transfer, "WHOLE", whole)
     archive.store.hook = stores.backblaze
     write(tree / "large.bin", os.urandom(9 << 20))
     archive(retain="90d")

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store, reader, s3_requests
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums import sum_of
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive.object_store import AlreadyThere, Lock, Store
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.locks import Lock
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.object_store import Store
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.writer import AlreadyThere
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from tests.servers import stores
@@ -119,17 +121,17 @@ def test_an_object_is_read_whole_however_large_an_answer_may_be_otherwise(
     opened = _opened(store, tmp_path)
     store.client.put_object(Bucket=store.bucket, Key="m", Body=b"m" * 5000)
     monkeypatch.setattr(s3_requests, "LARGEST_ANSWER", 4000)
-    assert opened.read("m") == b"m" * 5000
-    monkeypatch.setattr(object_store, "LARGEST_READ", 4000)
+    assert opened.reader.read("m") == b"m" * 5000
+    monkeypatch.setattr(reader, "LARGEST_READ", 4000)
     with pytest.raises(Failure, match=r"^m has more than 4000 bytes, which is too much"):
-        opened.read("m")
+        opened.reader.read("m")
 
 
 def test_a_key_with_a_plus_in_it_is_listed_as_it_is(store: S3, tmp_path: Path) -> None:
     opened = _opened(store, tmp_path)
     for key in ("x/a+b", "x/a b", "x/a%2Bb"):
-        opened.put(key, b"x", sum_of(b"x"), Lock())
-    assert {stored.key for stored in opened.listed("x/")} == {"x/a+b", "x/a b", "x/a%2Bb"}
+        opened.writer.put(key, b"x", sum_of(b"x"), Lock())
+    assert {stored.key for stored in opened.reader.list("x/")} == {"x/a+b", "x/a b", "x/a%2Bb"}
 
 
 @contextmanager
@@ -166,11 +168,11 @@ def test_what_comes_in_chunks_is_counted_as_it_comes() -> None:
             s3_requests.Place(False, host, "/b", "us-east-1"), SimpleNamespace(get_frozen_credentials=lambda: who)
         )
         opened = Store("b", bucket)
-        stored, sha256 = opened.download("k")
+        stored, sha256 = opened.reader.download("k")
         assert stored
         assert (stored.bytes, sha256) == (9, hashlib.sha256(b"in chunks").hexdigest())
-        assert opened.holds("k", sum_of(b"in chunks"), believed=False)
-        assert not opened.holds("k", sum_of(b"in chunkz"), believed=False)
+        assert opened.reader.matching("k", sum_of(b"in chunks"), trusted=False)
+        assert not opened.reader.matching("k", sum_of(b"in chunkz"), trusted=False)
 
 
 # What is written
@@ -181,18 +183,20 @@ def test_a_key_that_somebody_else_takes_at_the_same_time_is_taken(store: S3, tmp
     opened = _opened(store, tmp_path)
     store.hook = lambda request, number: status if request.method == "PUT" else None
     with pytest.raises(AlreadyThere):
-        opened.put("k", b"x", sum_of(b"x"), Lock())
+        opened.writer.put("k", b"x", sum_of(b"x"), Lock())
     with pytest.raises(AlreadyThere):
-        opened.stream("k", [b"x"], 1, Lock(), md5=False)
+        opened.writer.stream("k", [b"x"], 1, Lock(), md5=False)
 
 
 def test_what_a_store_took_of_the_probe_is_removed_with_its_version(tmp_path: Path) -> None:
     """Else a marker would stand in its place, and it would be there, and billed, for ever."""
     with stores.careless() as store:
         opened = _opened(store, tmp_path)
-        assert not opened.verifies("p")
-        [removal] = [request for request in store.requests if request.method == "DELETE"]
-        assert removal.query["versionId"] != [""]
+        opened.probe("p")
+        assert not opened.abilities.trusted
+        removals = [request for request in store.requests if request.method == "DELETE"]
+        assert removals
+        assert all(removal.query["versionId"] != [""] for removal in removals)
         versions = store.client.list_object_versions(Bucket=store.bucket)
         assert not versions.get("Versions")
         assert not versions.get("DeleteMarkers")

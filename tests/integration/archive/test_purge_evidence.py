@@ -186,7 +186,7 @@ def test_the_store_is_asked_for_every_object_again_before_the_first_file_goes(pu
         return None
 
     archive.store.hook = watch
-    with pytest.raises(Failure, match=r"Nothing was deleted: .*app-5.log: the store does not hold it"):
+    with pytest.raises(Failure, match=r"Nothing was deleted: .*app-5.log \(the store does not hold it"):
         purge.step("changed", **listed)
     assert there == [6] * 6
     assert len(contents(tree)) == 6
@@ -228,7 +228,7 @@ def test_a_file_that_is_not_evidence_cannot_be_listed(purge: Purge, tmp_path: Pa
     digest = hashlib.sha256(content).hexdigest()
     given = {"list": str(tmp_path / "l"), "list_hash": digest, "record": purge.record(digest)}
     with pytest.raises(
-        Failure, match=r"1 file of the list must not be deleted, so none is: .*/other: not of what is past retention"
+        Failure, match=r"1 file of the list must not be deleted, so none is: .*/other \(not of what is past retention"
     ):
         purge(**given)
     with pytest.raises(ValueError, match="whole path"):
@@ -351,7 +351,7 @@ def test_a_file_that_is_swapped_while_it_is_hashed_stays_and_so_do_all(
             write(file, b"another one, not in the archive")
 
     monkeypatch.setattr(trees.Reading, "pieces", pieces)
-    with pytest.raises(Failure, match=r"Nothing was deleted: .*app-5\.log: changed since it was listed"):
+    with pytest.raises(Failure, match=r"Nothing was deleted: .*app-5\.log \(changed since it was listed"):
         purge.step("changed", **listed)
     assert len(contents(tree)) == 7
     assert file.read_bytes() == b"another one, not in the archive"
@@ -400,7 +400,7 @@ def test_an_incident_on_hold_is_not_listed_and_one_put_on_hold_later_stops_the_w
     archive = settled(store, home)
     archive()
     purge = Purge(archive, tmp_path, older_than="1s")
-    assert f"{held}/evidence/0.txt: on legal hold: a court asked for it" in purge.step("listed", True)["msg"]
+    assert f"{held}/evidence/0.txt (on legal hold: a court asked for it" in purge.step("listed", True)["msg"]
     listed = purge.list()
     text = Path(listed["list"]).read_text()
     assert free in text
@@ -479,3 +479,60 @@ def test_two_people_approve_that_very_list_and_only_then_it_is_carried_out(offic
     assert (done.code, contents(tree)) == (0, {}), done.out + done.err
     evidence = {path.name for path in (Path(done.json["folder"]) / "evidence" / "archive").iterdir()}
     assert evidence == {"purge-list.txt", "purge-proof.json"}
+
+
+def test_a_retention_that_is_gone_in_the_store_stops_the_whole_list(careless: S3, tmp_path: Path, tree: Path) -> None:
+    """moto shortens whatever is asked."""
+    archive = Archive(careless, tmp_path, tree, retain="90d")
+    archive()
+    purge = Purge(archive, tmp_path)
+    listed = purge.list()
+    key = next(name for name in careless.names("irctl/files/") if name.endswith("app-3.log"))
+    soon = {"Mode": "GOVERNANCE", "RetainUntilDate": time.time() + 60}
+    careless.client.put_object_retention(Bucket=careless.bucket, Key=key, Retention=soon, BypassGovernanceRetention=True)
+    here = contents(tree)
+    with pytest.raises(Failure, match=r"Nothing was deleted: .*app-3\.log \(the store does not lock it as its manifest says\)"):
+        purge.step("changed", **listed)
+    assert contents(tree) == here
+
+
+def test_a_rule_that_deletes_too_early_stops_the_whole_list(careless: S3, tmp_path: Path, tree: Path) -> None:
+    archive = Archive(careless, tmp_path, tree, retain="90d")
+    archive()
+    purge = Purge(archive, tmp_path)
+    listed = purge.list()
+    rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "irctl/"}, "Expiration": {"Days": 30}}
+    careless.client.put_bucket_lifecycle_configuration(Bucket=careless.bucket, LifecycleConfiguration={"Rules": [rule]})
+    here = contents(tree)
+    with pytest.raises(
+        Failure, match=r"Nothing was deleted: .*\(a lifecycle rule of the bucket \(tidy\) deletes it there too early\)"
+    ):
+        purge.step("changed", **listed)
+    assert contents(tree) == here
+
+
+def test_a_hold_that_was_lifted_here_and_in_the_store_is_no_objection_for_ever(store: S3, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    name = incident(home, CLOSED, HELD)
+    archive = settled(store, home)
+    archive()
+    for key in store.names():
+        store.client.put_object_legal_hold(Bucket=store.bucket, Key=key, LegalHold={"Status": "OFF"})
+    incidents.record(home, name, {"by": "ana", "event": "released"})
+    purge = Purge(archive, tmp_path, older_than="1s")
+    assert purge.step("changed", **purge.list())["msg"].startswith("3 files deleted")
+
+
+def test_a_manifest_that_the_archive_has_lost_stops_the_whole_list(store: S3, tmp_path: Path, tree: Path) -> None:
+    archive = Archive(store, tmp_path, tree, bucket=store.plain)
+    archive()
+    write(tree / "later.log", b"later")
+    archive()
+    purge = Purge(archive, tmp_path)
+    listed = purge.list()
+    [first] = [key for key in store.names("irctl/manifests/", store.plain) if key.endswith("/000001.json")]
+    store.client.delete_object(Bucket=store.plain, Key=first)
+    assert "The archive has lost manifest 1 of trees/" in " ".join(purge.step("listed", **listed)["refusals"])
+    with pytest.raises(Failure, match="Nothing was deleted: The archive has lost manifest 1"):
+        purge.step("changed", **listed)
+    assert (tree / "later.log").exists()
