@@ -39,6 +39,10 @@ options:
     description: Remove the local files once the store was seen to hold them. An incident's journal and manifest stay.
     type: bool
     default: false
+  min_age:
+    description: How long an object must be in the store before the local file goes. It is waited for, then all is read again.
+    type: str
+    default: 1m
   max:
     description: Refuse when more files than this would be sent.
     type: int
@@ -77,6 +81,10 @@ options:
     description: The bucket; it must be there already.
     type: str
     default: ''
+  archive_evidence_min_age:
+    description: How long an object must be in the store before the local file goes. It is waited for, then all is read again.
+    type: str
+    default: 1m
   archive_evidence_prefix:
     description: What all keys in the bucket begin with; one for each controller.
     type: str

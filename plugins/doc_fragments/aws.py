@@ -25,4 +25,10 @@ options:
   aws_endpoint:
     description: The address of a service that stands in for AWS; https, or http on this machine.
     type: str
+  aws_proxy:
+    description: The proxy that leads there, as http://HOST:PORT. Nothing is read from the environment.
+    type: str
+  aws_ca_file:
+    description: A file of CA certificates, in PEM form, that are believed instead of the system's.
+    type: path
 """

@@ -39,7 +39,8 @@ options:
     type: int
     default: 1024
   max_file_mib:
-    description: Take at most the last MiB of a file, and of the journal.
+    description: 'Take at most so many MiB of the journal, and of a file: the end of a text, else the head and the end, at
+      records.'
     type: int
     default: 100
   temp:

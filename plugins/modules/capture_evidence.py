@@ -55,10 +55,12 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import capture_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import run as of_runs
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, host_capture, selection, snapshots
-from ansible_collections.irctl.runbooks.plugins.module_utils.capture.host_capture import Look, Wish
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture.host_capture import Request, Survey
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture.snapshots import Piece
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
-from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Left
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Skipped
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, first_few, sized
 
 SHARED = ("run_",)
 OWN_NAMES = {"root": "roots", "path": "paths", "unit": "units", "run_evidence_folder": "folder"}
@@ -84,9 +86,9 @@ def run(params: Params, check_mode: bool) -> Result:
     return _STEPS[params["state"]](params, check_mode)
 
 
-def _wish(params: Params) -> Wish:
+def _request(params: Params) -> Request:
     now = time.time()
-    rules = selection.rules(
+    rules = selection.checked_rules(
         params["roots"],
         params["paths"],
         since=now - values.seconds(params["since"]),
@@ -94,122 +96,122 @@ def _wish(params: Params) -> Wish:
         total=params["max_mib"] << 20,
         home=snapshots.home_of(params["folder"] or ""),
     )
-    return Wish(rules, now, tuple(values.unit(unit) for unit in params["units"]), params["memory"])
+    return Request(rules, now, tuple(values.unit(unit) for unit in params["units"]), params["memory"])
 
 
 def _listed(params: Params, check_mode: bool) -> Result:
-    wish = _wish(params)
-    found = host_capture.look(wish)
-    left = snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
+    request = _request(params)
+    survey = host_capture.survey(request)
+    leftovers = snapshots.leftovers(params["temp"], snapshots.owner_of(params["folder"]))
     return {
         "changed": False,
-        "summary": _summary(found),
-        "refusals": [*selection.refusals(wish.rules, found.found), *_no_room(params, found)],
-        "gone": selection.gone(params["roots"], found.found),
-        "msg": ", ".join([_to_do(found), *_leftovers(left)]),
+        "summary": _summary(survey),
+        "refusals": [*selection.refusals(request.rules, survey.listings), *_no_room(params, survey)],
+        "gone": selection.gone(params["roots"], survey.listings),
+        "msg": ", ".join([_to_do(survey), *_leftovers(leftovers)]),
     }
 
 
-def _no_room(params: Params, found: Look) -> list[str]:
-    needed = found.most + snapshots.ROOM
+def _no_room(params: Params, survey: Survey) -> list[str]:
+    needed = survey.most + snapshots.ROOM
     try:
-        about = os.statvfs(params["temp"])
+        disk = os.statvfs(params["temp"])
     except OSError as error:
         return [f"{params['temp']} cannot be used for the snapshot: {(error.strerror or '').lower()}."]
-    free = about.f_bavail * about.f_frsize
-    said = f"The snapshot takes up to {needed >> 20} MiB of {params['temp']}, and {free >> 20} MiB are free there."
-    return [f"{said} Narrow it with --path, --since or --max-mib, or set capture_evidence_temp."] if needed > free else []
+    free = disk.f_bavail * disk.f_frsize
+    reason = f"The snapshot takes up to {needed >> 20} MiB of {params['temp']}, and {free >> 20} MiB are free there."
+    return [f"{reason} Narrow it with --path, --since or --max-mib, or set capture_evidence_temp."] if needed > free else []
 
 
-def _summary(found: Look) -> Result:
-    skipped = [*found.skipped, *found.choice.skipped]
+def _summary(survey: Survey) -> Result:
+    skipped = [*survey.skipped, *survey.choice.skipped]
     return {
-        "files": len(found.choice.wanted),
-        "bytes": found.bytes,
+        "files": len(survey.choice.wanted),
+        "bytes": survey.bytes,
         "left_out": len(skipped),
         "of_them": _shown(skipped),
-        "older": found.choice.older,
+        "older": survey.choice.older,
     }
 
 
-def _shown(skipped: list[Left]) -> list[dict[str, str]]:
-    return [{"source": evidence_names.shown(one.path), "reason": one.why} for one in skipped[:SHOWN]]
+def _shown(skipped: list[Skipped]) -> list[dict[str, str]]:
+    return [{"source": evidence_names.shown(one.path), "reason": one.reason} for one in skipped[:SHOWN]]
 
 
-def _to_do(found: Look) -> str:
-    journal = f"{_sized(found.journal)} of the journal" if found.journal >= 0 else "no journal"
-    said = [f"{_counted(len(found.choice.wanted), 'file')} ({_sized(found.of_files)})", journal]
-    said += [f"{_sized(found.memory)} of memory"] if found.memory else []
-    said += [f"{found.choice.older} not written since then"] if found.choice.older else []
-    return ", ".join([*said, *_said_left_out([*found.skipped, *found.choice.skipped])])
+def _to_do(survey: Survey) -> str:
+    read = survey.journal_read
+    journal = f"{sized(survey.journal)} of the journal" if survey.journal >= 0 else "no journal"
+    journal += f" ({'; '.join(read.notes())})" if survey.journal >= 0 and read and read.notes() else ""
+    parts = [f"{counted(len(survey.choice.wanted), 'file')} ({sized(survey.of_files)})", journal]
+    parts += [f"{sized(survey.memory)} of memory"] if survey.memory else []
+    parts += [f"{survey.choice.older} not written since then"] if survey.choice.older else []
+    return ", ".join([*parts, *_left_out([*survey.skipped, *survey.choice.skipped])])
 
 
-def _said_left_out(skipped: list[Left]) -> list[str]:
-    named = "; ".join(f"{evidence_names.shown(one.path)}: {one.why}" for one in skipped[:NAMED])
+def _left_out(skipped: list[Skipped]) -> list[str]:
+    named = "; ".join(f"{evidence_names.shown(one.path)}: {one.reason}" for one in skipped[:NAMED])
     more = f"; {len(skipped) - NAMED} more" if len(skipped) > NAMED else ""
     return [f"left out: {named}{more}"] if skipped else []
 
 
-def _leftovers(left: list[str]) -> list[str]:
-    return [f"{_counted(len(left), 'snapshot')} that a killed capture left: {', '.join(left[:NAMED])}"] if left else []
+def _cut(kept: list[Piece]) -> list[str]:
+    """What was not taken whole, and what has to be known of the journal."""
+    texts = [f"{evidence_names.shown(piece.source)}: {piece.note}" for piece in kept if piece.is_odd]
+    return [f"in part: {first_few(texts, NAMED, '; ')}"] if texts else []
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _sized(size: int) -> str:
-    return f"{size} bytes" if size < 10_000 else f"{size / 1e6:.2f} MB"
+def _leftovers(folders: list[str]) -> list[str]:
+    return [f"{counted(len(folders), 'snapshot')} that a killed capture left: {', '.join(folders[:NAMED])}"] if folders else []
 
 
 def _captured(params: Params, check_mode: bool) -> Result:
-    wish = _wish(params)
+    request = _request(params)
     if check_mode:
         return {
             "changed": False,
-            "evidence": {"would-capture.json": host_capture.preview(host_capture.look(wish))},
+            "evidence": {"would-capture.json": host_capture.preview(host_capture.survey(request))},
             "msg": "would-capture.json",
         }
     with snapshots.making(params["temp"], snapshots.owner_of(params["folder"])) as snapshot:
-        choice = host_capture.take(wish, snapshot)
+        choice = host_capture.take(request, snapshot)
     if not snapshot.kept:
         raise Failure("Nothing could be captured.")
     promised = [(one.name, one.size, one.sha256) for one in snapshot.kept]
-    said = [f"{_counted(len(promised), 'piece')}, {_sized(snapshot.size)}", *_said_left_out(choice.skipped)]
+    parts = [f"{counted(len(promised), 'piece')}, {sized(snapshot.size)}", *_cut(snapshot.kept), *_left_out(choice.skipped)]
     return {
         "changed": False,
         "snapshot": {"path": snapshot.path, "bytes": snapshot.size, "files": promised},
-        "evidence": {"captured.json": host_capture.listing(wish, snapshot, choice)},
-        "msg": ", ".join(said),
+        "evidence": {"captured.json": host_capture.listing(request, snapshot, choice)},
+        "msg": ", ".join(parts),
     }
 
 
 def _changed(params: Params, check_mode: bool) -> Result:
-    left = (
-        snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
+    leftovers = (
+        snapshots.leftovers(params["temp"], snapshots.owner_of(params["folder"]))
         if check_mode
         else snapshots.sweep(params["temp"], snapshots.owner_of(params["folder"]))
     )
     would = "would be " if check_mode else ""
-    return {"changed": bool(left), "msg": f"{would}removed: {', '.join(left)}" if left else ""}
+    return {"changed": bool(leftovers), "msg": f"{would}removed: {', '.join(leftovers)}" if leftovers else ""}
 
 
 def _proved(params: Params, check_mode: bool) -> Result:
     """That nothing is left on the host; if thorough also that all that is declared can be captured. Failure if not."""
-    left = [] if check_mode else snapshots.left(params["temp"], snapshots.owner_of(params["folder"]))
-    if left:
-        raise Failure(f"There is {_leftovers(left)[0]}.")
+    leftovers = [] if check_mode else snapshots.leftovers(params["temp"], snapshots.owner_of(params["folder"]))
+    if leftovers:
+        raise Failure(f"There is {_leftovers(leftovers)[0]}.")
     if not params["thorough"]:
         return {"changed": False, "msg": "nothing is left on the host"}
-    wish = _wish(params)
-    found = host_capture.look(wish)
-    if said := [
-        *selection.refusals(wish.rules, found.found),
-        *_no_room(params, found),
-        *selection.gone(params["roots"], found.found).values(),
+    request = _request(params)
+    survey = host_capture.survey(request)
+    if reasons := [
+        *selection.refusals(request.rules, survey.listings),
+        *_no_room(params, survey),
+        *selection.gone(params["roots"], survey.listings).values(),
     ]:
-        raise Failure(" ".join(said))
-    return {"changed": False, "summary": _summary(found), "msg": f"can be captured: {_to_do(found)}"}
+        raise Failure(" ".join(reasons))
+    return {"changed": False, "summary": _summary(survey), "msg": f"can be captured: {_to_do(survey)}"}
 
 
 _STEPS = {"listed": _listed, "captured": _captured, "changed": _changed, "proved": _proved}

@@ -40,10 +40,12 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few
 
 ARGUMENTS: dict[str, Any] = {"folder": {"type": "path"}, "would": {"type": "str", "default": "nothing"}}
 LISTING = "captured.json"
 SHOWN = 20  # of what is not kept
+NAMED = 5  # of what is kept in part
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -66,10 +68,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def _is_as_listed(folder: str, one: dict[str, Any]) -> bool:
     try:
-        found = snapshots.digest_of(os.path.join(folder, one["name"])) if evidence_names.is_inside(one["name"]) else None
+        actual = snapshots.digest_of(os.path.join(folder, one["name"])) if evidence_names.is_inside(one["name"]) else None
     except OSError:
         return False
-    return found == (one["bytes"], one["sha256"])
+    return actual == (one["bytes"], one["sha256"])
 
 
 def _summary(listed: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +91,17 @@ def _in_short(listed: dict[str, Any]) -> str:
     kept = listed["kept"]
     files = sum(one["name"].startswith("files/") for one in kept)
     size = sum(one["bytes"] for one in kept) / 1e6
-    said = f"kept: {files} of its files, {len(kept) - files} other pieces, {size:.2f} MB, each as it was hashed on the host"
-    left = len(listed["skipped"]) + listed["unlisted"]
-    return f"{said}; {left} left out" if left else said
+    message = f"kept: {files} of its files, {len(kept) - files} other pieces, {size:.2f} MB, each as it was hashed on the host"
+    left_out = len(listed["skipped"]) + listed["unlisted"]
+    odd = [f"{one['source']}: {one['note']}" for one in kept if _is_odd(one)]
+    parts = [f"in part: {first_few(odd, NAMED, '; ')}"] if odd else []
+    parts += [f"{left_out} left out"] if left_out else []
+    return "; ".join([message, *parts])
+
+
+def _is_odd(one: dict[str, Any]) -> bool:
+    """Whether it is not all that there was, or the journal or a fact has something that must be known."""
+    return bool(one["note"] and ("extents" in one or not one["name"].startswith("files/")))
 
 
 def main() -> None:

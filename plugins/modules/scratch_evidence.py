@@ -35,7 +35,7 @@ import os
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
@@ -79,15 +79,15 @@ def _present(params: Params, check_mode: bool) -> Result:
 def _absent(params: Params, check_mode: bool) -> Result:
     """Nothing but files of a drill's names goes, and the folder where it is empty then."""
     folder = os.path.join(params["tree"], DRILL)
-    found = [file for file in (trees.walk(folder).files if paths.has_name(folder) else []) if DRILLED.fullmatch(file.path)]
+    made = [file for file in (trees.walk(folder).files if os.path.lexists(folder) else []) if DRILLED.fullmatch(file.path)]
     try:
-        gone = [file.path for file in found if check_mode or trees.remove(folder, file)]
+        gone = [file.path for file in made if check_mode or trees.remove(folder, file)]
     except OSError as error:
         raise Failure(f"{folder} cannot be emptied: {error.strerror}") from None
     if not check_mode:
         trees.remove_empty(params["tree"], {f"{DRILL}/"})
-    said = f"{len(gone)} files of a drill removed from {folder}" if gone else "no file of a drill is there"
-    return {"changed": bool(gone), "summary": {"folder": folder, "files": len(found) - len(gone)}, "msg": said}
+    message = f"{len(gone)} files of a drill removed from {folder}" if gone else "no file of a drill is there"
+    return {"changed": bool(gone), "summary": {"folder": folder, "files": len(made) - len(gone)}, "msg": message}
 
 
 def _make(path: str, number: int, when: float) -> None:

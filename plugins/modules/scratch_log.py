@@ -41,7 +41,7 @@ import shutil
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import detached, paths, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import capture_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import run as of_runs
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import log_writer, snapshots
@@ -73,24 +73,24 @@ def run(params: Params, check_mode: bool) -> Result:
     if not params["roots"] or not all(os.path.isabs(root) for root in params["roots"]):
         raise ValueError("roots: the whole path of a folder is needed; the drill makes its log below irctl-drill/ in it")
     folder, lifetime = os.path.join(params["roots"][0], BELOW), values.seconds(params["lifetime"])
-    left = snapshots.prefix(snapshots.owner_of(params["folder"]))
+    leftover = snapshots.prefix(snapshots.owner_of(params["folder"]))
     try:
         if params["state"] == "present":
-            return _made(folder, os.path.join(params["temp"], f"{left}drill"), lifetime, check_mode)
+            return _made(folder, os.path.join(params["temp"], f"{leftover}drill"), lifetime, check_mode)
         return _gone(folder, params, check_mode)
     except OSError as error:
         raise Failure(f"{error.filename or folder}: {(error.strerror or 'no reason was given').lower()}.") from None
 
 
-def _made(folder: str, left: str, lifetime: int, check_mode: bool) -> Result:
+def _made(folder: str, leftover: str, lifetime: int, check_mode: bool) -> Result:
     writes = _is_writing(folder)
-    changed = not writes or not paths.is_folder(left)
+    changed = not writes or not os.path.isdir(leftover)
     if not check_mode:
-        os.makedirs(left, mode=0o700, exist_ok=True)
+        os.makedirs(leftover, mode=0o700, exist_ok=True)
         if not writes:
             _start(folder, lifetime)
-    said = f"a log is {'' if not check_mode or writes else 'to be '}written at full speed in {folder}"
-    return {"changed": changed, "summary": {"folder": folder}, "msg": said}
+    message = f"a log is {'' if not check_mode or writes else 'to be '}written at full speed in {folder}"
+    return {"changed": changed, "summary": {"folder": folder}, "msg": message}
 
 
 def _is_writing(folder: str) -> bool:
@@ -124,23 +124,23 @@ def _start(folder: str, lifetime: int) -> None:
 
 def _gone(folder: str, params: Params, check_mode: bool) -> Result:
     owner = snapshots.owner_of(params["folder"])
-    there = [one for one in (folder, *snapshots.left(params["temp"], owner)) if paths.has_name(one)]
+    present = [one for one in (folder, *snapshots.leftovers(params["temp"], owner)) if os.path.lexists(one)]
     if not check_mode:
         _end(folder)
         shutil.rmtree(folder, ignore_errors=True)
         snapshots.sweep(params["temp"], owner)
     would = "would be " if check_mode else ""
     return {
-        "changed": bool(there),
+        "changed": bool(present),
         "summary": {"folder": folder},
-        "msg": f"{would}removed: {', '.join(there)}" if there else "nothing is there",
+        "msg": f"{would}removed: {', '.join(present)}" if present else "nothing is there",
     }
 
 
 def _end(folder: str) -> None:
     """Have the writer end, and wait until it has. Raises Failure."""
     mark, until = os.path.join(folder, log_writer.MARK), time.monotonic() + PATIENCE
-    if paths.has_name(mark):
+    if os.path.lexists(mark):
         os.unlink(mark)
     while _is_writing(folder):
         if time.monotonic() > until:

@@ -20,8 +20,8 @@ def take(action: ActionBase, snapshot: dict[str, Any], folder: str) -> None:
     """Fetch, take apart, compare; whatever happens nothing of it stays on the target. Raises AnsibleActionFail."""
     if not folder:
         raise AnsibleActionFail("Evidence cannot be kept: run_evidence_folder is not set")
-    fetched, there = os.path.join(folder, ".snapshot"), os.path.dirname(snapshot["path"])
-    if not os.path.basename(there).startswith(snapshots.PREFIX):
+    fetched, remote = os.path.join(folder, ".snapshot"), os.path.dirname(snapshot["path"])
+    if not os.path.basename(remote).startswith(snapshots.PREFIX):
         raise AnsibleActionFail("Evidence cannot be kept: what the host names is no snapshot")
     try:
         _require_room(folder, snapshot["bytes"])
@@ -33,15 +33,15 @@ def take(action: ActionBase, snapshot: dict[str, Any], folder: str) -> None:
     finally:
         with suppress(OSError):
             os.unlink(fetched)
-        action._low_level_execute_command(f"rm -rf {shlex.quote(there)}")
+        action._low_level_execute_command(f"rm -rf {shlex.quote(remote)}")
 
 
 def _require_room(folder: str, size: int) -> None:
     """Twice, because it is taken apart beside itself."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    about = os.statvfs(folder)
-    if 2 * size + snapshots.ROOM > about.f_bavail * about.f_frsize:
-        raise EvidenceLost(f"it takes {2 * size} bytes here for a while, and {about.f_bavail * about.f_frsize} are free")
+    disk = os.statvfs(folder)
+    if 2 * size + snapshots.ROOM > disk.f_bavail * disk.f_frsize:
+        raise EvidenceLost(f"it takes {2 * size} bytes here for a while, and {disk.f_bavail * disk.f_frsize} are free")
 
 
 @contextmanager

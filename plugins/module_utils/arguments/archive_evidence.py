@@ -12,6 +12,7 @@ MAIN = {
     'retain': {'type': 'str'},
     'retain_mode': {'type': 'str', 'choices': ['governance', 'compliance'], 'default': 'governance'},
     'remove_local': {'type': 'bool', 'default': False},
+    'min_age': {'type': 'str', 'default': '1m'},
     'max': {'type': 'int', 'default': 20000},
     'max_gib': {'type': 'int', 'default': 100},
 }
@@ -25,5 +26,6 @@ RESTORE = {
 }
 SHARED = {
     'archive_evidence_bucket': {'type': 'str', 'default': ''},
+    'archive_evidence_min_age': {'type': 'str', 'default': '1m'},
     'archive_evidence_prefix': {'type': 'str', 'default': 'irctl'},
 }

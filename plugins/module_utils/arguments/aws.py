@@ -10,4 +10,6 @@ ARGUMENTS = {
     'aws_config_file': {'type': 'path'},
     'aws_credentials_file': {'type': 'path'},
     'aws_endpoint': {'type': 'str'},
+    'aws_proxy': {'type': 'str'},
+    'aws_ca_file': {'type': 'path'},
 }

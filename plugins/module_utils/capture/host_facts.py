@@ -17,6 +17,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 MOST = 8 << 20  # bytes of one program's words, or of one file
+CUT = f"# cut after {MOST} bytes"
 SECONDS = 20.0  # for one program
 CLOCK = os.sysconf("SC_CLK_TCK")
 
@@ -44,15 +45,15 @@ def _booted() -> float:
 
 
 def _process(pid: str, booted: float) -> str:
-    about = _read(f"/proc/{pid}/stat").decode("utf-8", "replace")
-    name, _bracket, rest = about.partition("(")[2].rpartition(")")
+    status = _read(f"/proc/{pid}/stat").decode("utf-8", "replace")
+    name, _bracket, rest = status.partition("(")[2].rpartition(")")
     fields = rest.split()
     words = _read(f"/proc/{pid}/cmdline").rstrip(b"\0").split(b"\0")
-    said = " ".join(masks.words(word.decode("utf-8", "backslashreplace") for word in words)) or f"[{name}]"
+    command = " ".join(masks.words(word.decode("utf-8", "backslashreplace") for word in words)) or f"[{name}]"
     started = utc(booted + int(fields[19]) / CLOCK)
     size = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") >> 10
     uid = os.stat(f"/proc/{pid}").st_uid
-    return f"{pid} {fields[1]} {uid} {fields[0]} {started} {size} {_program(pid)} {printable(said, 4000)}"
+    return f"{pid} {fields[1]} {uid} {fields[0]} {started} {size} {_program(pid)} {printable(command, 4000)}"
 
 
 def _program(pid: str) -> str:
@@ -96,15 +97,15 @@ FACTS: dict[str, tuple[Part, ...]] = {
 
 def text(name: str) -> str:
     """One of FACTS, its parts under headings. Raises Failure where none of them is to be had."""
-    found, lacking = [], []
+    parts, missing = [], []
     for part in FACTS[name]:
         try:
-            found.append(f"# {_heading(part)}\n{_content(part).rstrip()}\n")
+            parts.append(f"# {_heading(part)}\n{_content(part).rstrip()}\n")
         except (Failure, OSError) as error:
-            lacking.append(str(error) if isinstance(error, Failure) else f"{part}: {(error.strerror or 'cannot be read').lower()}")
-    if not found:
-        raise Failure(" ".join(lacking))
-    return "\n".join([*found, *(f"# not to be had: {one}\n" for one in lacking)])
+            missing.append(str(error) if isinstance(error, Failure) else f"{part}: {(error.strerror or 'cannot be read').lower()}")
+    if not parts:
+        raise Failure(" ".join(missing))
+    return "\n".join([*parts, *(f"# not to be had: {reason}\n" for reason in missing)])
 
 
 def _heading(part: Part) -> str:
@@ -117,10 +118,14 @@ def _content(part: Part) -> str:
     if callable(part):
         return "\n".join(part())
     if isinstance(part, str):
-        return _read(part).decode("utf-8", "replace")
+        return _marked_where_cut(_read(part))
     with streams.Program(part, SECONDS) as program:
-        said = b"".join(program.pieces(MOST)).decode("utf-8", "replace")
-    return masks.text(said)  # systemd calls a unit by the command that it was made for
+        output = _marked_where_cut(b"".join(program.pieces(MOST)))
+    return masks.text(output)  # systemd calls a unit by the command that it was made for
+
+
+def _marked_where_cut(content: bytes) -> str:
+    return content.decode("utf-8", "replace") + (f"\n{CUT}" if len(content) >= MOST else "")
 
 
 def _read(path: str) -> bytes:

@@ -115,32 +115,32 @@ def _plain(line: str) -> str:
 
 def _assignments(line: str) -> str:
     """The same line, with the values of NAME=VALUE, "NAME": "VALUE" and the like hidden where the name says so."""
-    said, at, look = [], 0, 0
-    while found := _NAME.search(line, look):
-        look = found.end()
-        if not _names_secret(found[1]) or not (value := _VALUE.match(line, look)):
+    pieces, at, look = [], 0, 0
+    while match := _NAME.search(line, look):
+        look = match.end()
+        if not _names_secret(match[1]) or not (value := _VALUE.match(line, look)):
             continue
         quote = (
-            value[0][0] if found[2] == ":" and value[0][0] in "\"'" and value[0].endswith(value[0][0]) else ""
+            value[0][0] if match[2] == ":" and value[0][0] in "\"'" and value[0].endswith(value[0][0]) else ""
         )  # JSON stays JSON
-        said += [line[at:look], quote, HIDDEN, quote]
+        pieces += [line[at:look], quote, HIDDEN, quote]
         at = look = value.end()
-    return "".join([*said, line[at:]])
+    return "".join([*pieces, line[at:]])
 
 
 def _commands(line: str) -> str:
     """The same line, each of its words taken as one of a command."""
-    command, said, at = _Command(done=True), [], 0
-    for found in _TOKEN.finditer(line):
-        word = found[0]
-        said.append(line[at : found.start()])
-        at = found.end()
+    command, pieces, at = _Command(done=True), [], 0
+    for match in _TOKEN.finditer(line):
+        word = match[0]
+        pieces.append(line[at : match.start()])
+        at = match.end()
         if word[0] in _ENDS:
             command = _Command(done=True)
-            said.append(word)
+            pieces.append(word)
         else:
-            said.append(command.take(word))
-    return "".join([*said, line[at:]])
+            pieces.append(command.take(word))
+    return "".join([*pieces, line[at:]])
 
 
 @lru_cache(4096)
@@ -168,11 +168,11 @@ class _Command:
     def take(self, word: str) -> str:
         """The word as it may be kept."""
         bare = _unquoted(word)
-        said = self._said(word, bare)
+        masked = self._masked(word, bare)
         self._learn(bare)
-        return said
+        return masked
 
-    def _said(self, word: str, bare: str) -> str:
+    def _masked(self, word: str, bare: str) -> str:
         before = self._before
         if self._past_code and not _PLAIN.fullmatch(bare):
             return HIDDEN
@@ -185,8 +185,8 @@ class _Command:
                 return HIDDEN
             if glued := next((one for one in form.glued if bare.startswith(one) and len(bare) > len(one)), ""):
                 return glued + HIDDEN
-        if (found := _JOINED_USER.fullmatch(bare)) and "://" not in bare:
-            return found[1] + (_user(found[2]) or found[2])
+        if (match := _JOINED_USER.fullmatch(bare)) and "://" not in bare:
+            return match[1] + (_user(match[2]) or match[2])
         return self._inner(word, bare)
 
     def _is_value_of(self, before: str) -> bool:
@@ -229,13 +229,13 @@ def _unquoted(word: str) -> str:
     return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
 
 
-def _unwrapped(found: re.Match[str]) -> str:
+def _unwrapped(match: re.Match[str]) -> str:
     """What stands in quotes, which is shorter than what it stands in, so that this ends."""
-    quote, within = found["quote"], found["within"]
-    return f"{quote}{text(within)}{quote}" if quote else found[0]
+    quote, within = match["quote"], match["within"]
+    return f"{quote}{text(within)}{quote}" if quote else match[0]
 
 
 def _user(given: str) -> str:
     """NAME:PASSWORD without the password; '' where there is none, as in 1000:1000, which says who and not with what."""
-    found = re.fullmatch(r"([^:%]*[:%]).+", given, re.DOTALL)
-    return found[1] + HIDDEN if found and not re.fullmatch(r"\d+:\d+", given) else ""
+    match = re.fullmatch(r"([^:%]*[:%]).+", given, re.DOTALL)
+    return match[1] + HIDDEN if match and not re.fullmatch(r"\d+:\d+", given) else ""

@@ -11,7 +11,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import trees, value
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.kinds import root as root_kind
-from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Found, Left
+from ansible_collections.irctl.runbooks.plugins.module_utils.trees import File, Listing, Skipped
 
 MOST_FILES = 10_000
 MOST_SKIPS = 5_000  # that are listed one by one
@@ -22,7 +22,7 @@ PACKED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip", ".tgz")
 class Rules:
     """What may be taken: below `roots`, of that only what `paths` names if it names any, last written at `since` or later.
 
-    Of a file at most its last `largest` bytes, and no more than `total` in all. Nothing below `home`.
+    Of a file at most `largest` bytes, and no more than `total` in all. Nothing below `home`.
     """
 
     roots: tuple[str, ...]
@@ -33,12 +33,14 @@ class Rules:
     home: str = ""
 
     def taken(self, file: File) -> int:
-        """How many bytes of a file are taken."""
-        return min(file.bytes, self.largest)
+        """How many bytes of a file are taken, at most; of a large one with holes its data."""
+        if file.bytes <= self.largest or file.allocated < 0:
+            return min(file.bytes, self.largest)
+        return min(file.allocated, self.largest)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Candidate:
     """A file to be captured."""
 
     root: str
@@ -58,12 +60,12 @@ class Wanted:
 class Choice:
     """The files to be captured, those that are not, and how many were last written too long ago."""
 
-    wanted: list[Wanted] = field(default_factory=list)
-    skipped: list[Left] = field(default_factory=list)
+    wanted: list[Candidate] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
     older: int = 0
 
 
-def rules(roots: Sequence[str], paths: Sequence[str], **more: Any) -> Rules:
+def checked_rules(roots: Sequence[str], paths: Sequence[str], **limits: Any) -> Rules:
     """The rules with these roots and paths. Raises ValueError for one that cannot be meant."""
     if not roots:
         raise ValueError("root: at least one folder has to be declared that may be captured from, such as /var/log")
@@ -74,98 +76,105 @@ def rules(roots: Sequence[str], paths: Sequence[str], **more: Any) -> Rules:
         except ValueError as error:
             raise ValueError(f"{option}: {error} (got '{evidence_names.shown(path)[:80]}')") from None
     plain = tuple(dict.fromkeys(_plain(root) for root in roots))
-    return Rules(plain, tuple(_plain(path) for path in paths), **more)
+    return Rules(plain, tuple(_plain(path) for path in paths), **limits)
 
 
 def _plain(path: str) -> str:
     return "/" + os.path.normpath(path).lstrip("/")
 
 
-def refusals(one: Rules, found: Mapping[str, Found]) -> list[str]:
+def refusals(rules: Rules, listings: Mapping[str, Listing]) -> list[str]:
     """Why what was named cannot be captured, each a sentence."""
-    said = []
-    for path in one.paths:
-        if not any(_is_within(path, root) for root in one.roots):
-            said.append(f"{evidence_names.shown(path)} is not below {' or '.join(one.roots)}, which is all that may be captured.")
-        elif why := _nothing_at(path, found):
-            said.append(f"{evidence_names.shown(path)} cannot be captured: {why}.")
-    return said
+    reasons = []
+    for path in rules.paths:
+        if not any(_is_within(path, root) for root in rules.roots):
+            reasons.append(
+                f"{evidence_names.shown(path)} is not below {' or '.join(rules.roots)}, which is all that may be captured."
+            )
+        elif why := _nothing_at(path, listings):
+            reasons.append(f"{evidence_names.shown(path)} cannot be captured: {why}.")
+    return reasons
 
 
-def gone(given: Sequence[str], found: Mapping[str, Found]) -> dict[str, str]:
+def gone(given: Sequence[str], listings: Mapping[str, Listing]) -> dict[str, str]:
     """Of these roots each that is not there or cannot be read, as it was given, with a sentence."""
-    said = {}
+    sentences = {}
     for root in given:
-        there = found[_plain(root)]
-        if there.left and not there.left[0].path:
-            said[root] = f"{evidence_names.shown(root)} cannot be captured: {there.left[0].why}."
-    return said
+        listing = listings[_plain(root)]
+        if listing.skipped and not listing.skipped[0].path:
+            sentences[root] = f"{evidence_names.shown(root)} cannot be captured: {listing.skipped[0].reason}."
+    return sentences
 
 
-def _nothing_at(path: str, found: Mapping[str, Found]) -> str:
-    if any(_is_within(source, path) for source, _entry in _entries(found)):
+def _nothing_at(path: str, listings: Mapping[str, Listing]) -> str:
+    if any(_is_within(source, path) for source, _entry in _entries(listings)):
         return ""
-    above = [left.why for source, left in _entries(found) if isinstance(left, Left) and _is_within(path, source)]
+    above = [entry.reason for source, entry in _entries(listings) if isinstance(entry, Skipped) and _is_within(path, source)]
     return above[0] if above else "there is no file"
 
 
-def _entries(found: Mapping[str, Found]) -> Iterator[tuple[str, File | Left]]:
-    for root, there in found.items():
-        yield from ((os.path.join(root, file.path), file) for file in there.files)
-        yield from ((os.path.join(root, left.path) if left.path else root, left) for left in there.left)
+def _entries(listings: Mapping[str, Listing]) -> Iterator[tuple[str, File | Skipped]]:
+    for root, listing in listings.items():
+        yield from ((os.path.join(root, file.path), file) for file in listing.files)
+        yield from ((_source(root, skipped), skipped) for skipped in listing.skipped)
 
 
-def choose(found: Mapping[str, Found], one: Rules) -> Choice:
+def _source(root: str, skipped: Skipped) -> str:
+    """The path of what is skipped below a root; of the root itself where it has none."""
+    return os.path.join(root, skipped.path) if skipped.path else root
+
+
+def choose(listings: Mapping[str, Listing], rules: Rules) -> Choice:
     """Choose from what is below each root. Where all of it is too much, what was written last is taken."""
     choice, seen = Choice(), set()
-    for root, there in found.items():
-        for left in there.left:
-            source = os.path.join(root, left.path) if left.path else root
-            if source not in seen and _is_asked(source, one):
-                choice.skipped.append(Left(source, left.why))
+    for root, listing in listings.items():
+        for skipped in listing.skipped:
+            source = _source(root, skipped)
+            if source not in seen and _is_named(source, rules):
+                choice.skipped.append(Skipped(source, skipped.reason))
             seen.add(source)
-        for wanted in (Wanted(root, file) for file in there.files):
-            if wanted.source not in seen and _is_asked(wanted.source, one):
-                _sort_in(choice, wanted, one)
-            seen.add(wanted.source)
-    _limit(choice, one)
+        for candidate in (Candidate(root, file) for file in listing.files):
+            if candidate.source not in seen and _is_named(candidate.source, rules):
+                _sort_in(choice, candidate, rules)
+            seen.add(candidate.source)
+    _limit(choice, rules)
     return choice
 
 
-def _is_asked(source: str, one: Rules) -> bool:
-    return not one.paths or any(_is_within(source, path) for path in one.paths)
+def _is_named(source: str, rules: Rules) -> bool:
+    return not rules.paths or any(_is_within(source, path) for path in rules.paths)
 
 
-def _sort_in(choice: Choice, wanted: Wanted, one: Rules) -> None:
-    if reason := _reason(wanted, one):
-        choice.skipped.append(Left(wanted.source, reason))
-    elif wanted.source not in one.paths and wanted.written < one.since:
+def _sort_in(choice: Choice, candidate: Candidate, rules: Rules) -> None:
+    if reason := _reason(candidate, rules):
+        choice.skipped.append(Skipped(candidate.source, reason))
+    elif candidate.source not in rules.paths and candidate.written < rules.since:
         choice.older += 1
     else:
-        choice.wanted.append(wanted)
+        choice.wanted.append(candidate)
 
 
-def _reason(wanted: Wanted, one: Rules) -> str:
-    if one.home and _is_within(wanted.source, one.home):
+def _reason(candidate: Candidate, rules: Rules) -> str:
+    if rules.home and _is_within(candidate.source, rules.home):
         return "what irctl itself keeps"
-    if not evidence_names.fits(evidence_names.safe(wanted.source)):
+    if not evidence_names.fits(evidence_names.safe(candidate.source)):
         return "its name is too long to be kept"
-    if wanted.file.bytes > one.largest and wanted.source.endswith(PACKED):
-        return f"compressed, so its end alone is of no use, and it has {wanted.file.bytes} bytes"
+    if candidate.file.bytes > rules.largest and candidate.source.endswith(PACKED):
+        return f"compressed, so its end alone is of no use, and it has {candidate.file.bytes} bytes"
     return ""
 
 
-def _limit(choice: Choice, one: Rules) -> None:
-    left, kept = one.total, list[Wanted]()
-    for wanted in sorted(choice.wanted, key=lambda each: (each.source not in one.paths, -each.written)):
-        size = one.taken(wanted.file)
-        if size > left:
-            choice.skipped.append(Left(wanted.source, f"too much in all: it has {size} bytes, and {left} are left"))
+def _limit(choice: Choice, rules: Rules) -> None:
+    remaining, kept = rules.total, list[Candidate]()
+    for candidate in sorted(choice.wanted, key=lambda each: (each.source not in rules.paths, -each.written)):
+        size = rules.taken(candidate.file)
+        if size > remaining:
+            choice.skipped.append(Skipped(candidate.source, f"too much in all: it has {size} bytes, and {remaining} are left"))
         elif len(kept) == MOST_FILES:
-            choice.skipped.append(Left(wanted.source, f"more than {MOST_FILES} files"))
+            choice.skipped.append(Skipped(candidate.source, f"more than {MOST_FILES} files"))
         else:
-            left -= size
-            kept.append(wanted)
+            remaining -= size
+            kept.append(candidate)
     choice.wanted = sorted(kept, key=lambda each: each.source)
 
 
@@ -173,12 +182,13 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def survey(one: Rules) -> dict[str, Found]:
+def survey(rules: Rules) -> dict[str, Listing]:
     """What is below each root; a root that cannot be read is left out with its reason, in its own place."""
-    found = {}
-    for root in one.roots:
+    listings = {}
+    for root in rules.roots:
         try:
-            found[root] = trees.walk(root)
+            listings[root] = trees.walk(root)
         except Failure as error:
-            found[root] = Found(left=[Left("", str(error).removeprefix(f"{root} cannot be read: ").rstrip("."))])
-    return found
+            reason = str(error).removeprefix(f"{root} cannot be read: ").rstrip(".")
+            listings[root] = Listing(skipped=[Skipped("", reason)])
+    return listings

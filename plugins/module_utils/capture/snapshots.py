@@ -15,10 +15,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure
 
@@ -30,7 +29,7 @@ PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class Piece:
     """One piece of evidence: its name within the evidence, where it came from, and what happened to it meanwhile."""
 
     name: str
@@ -38,6 +37,12 @@ class Kept:
     size: int
     sha256: str
     note: str = ""
+    extents: list[tuple[int, int]] = field(default_factory=list)  # the parts of the source that it is, where it is not all of it
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether it is not all that there was, or the journal has something that must be known."""
+        return bool(self.note and (self.extents or "/" not in self.source))
 
 
 @dataclass
@@ -46,7 +51,7 @@ class Snapshot:
 
     folder: str
     descriptor: int
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[Piece] = field(default_factory=list)
 
     @property
     def path(self) -> str:
@@ -56,7 +61,7 @@ class Snapshot:
     def size(self) -> int:
         return sum(one.size for one in self.kept)
 
-    def add(self, name: str, source: str, pieces: Iterable[bytes]) -> Kept:
+    def add(self, name: str, source: str, pieces: Iterable[bytes]) -> Piece:
         """Write the pieces and hash them in the same pass. Where they fail, it is as if they had never begun."""
         begun, digest, size = self.size, hashlib.sha256(), 0
         try:
@@ -68,7 +73,7 @@ class Snapshot:
             os.ftruncate(self.descriptor, begun)
             os.lseek(self.descriptor, begun, os.SEEK_SET)
             raise
-        self.kept.append(Kept(name, source, size, digest.hexdigest()))
+        self.kept.append(Piece(name, source, size, digest.hexdigest()))
         return self.kept[-1]
 
     def _write(self, piece: bytes) -> None:
@@ -77,10 +82,9 @@ class Snapshot:
         except OSError as error:
             raise Full((error.strerror or "no reason was given").lower()) from None
 
-    def note(self, note: str) -> None:
-        """Say of the last piece what happened to its source."""
-        last = self.kept[-1]
-        self.kept[-1] = Kept(last.name, last.source, last.size, last.sha256, note)
+    def note(self, note: str, extents: Sequence[tuple[int, int]] = ()) -> None:
+        """Say of the last piece what happened to its source, and which parts of it were taken."""
+        self.kept[-1] = replace(self.kept[-1], note=note, extents=list(extents))
 
 
 class Full(Exception):
@@ -156,31 +160,31 @@ def reader() -> int:
     return user if os.geteuid() == 0 and user != 0xFFFFFFFF else os.geteuid()
 
 
-def left(parent: str, owner: str) -> list[str]:
-    """The folders that captures of this owner have left, and those of others that are old."""
-    ours, found = prefix(owner), []
+def leftovers(parent: str, owner: str) -> list[str]:
+    """The folders of killed captures: of this owner, and old ones of others."""
+    ours, folders = prefix(owner), []
     try:
         names = sorted(os.listdir(parent))
     except OSError:
         return []
     for name in (name for name in names if name.startswith(PREFIX)):
         try:
-            about = os.lstat(os.path.join(parent, name))
+            status = os.lstat(os.path.join(parent, name))
         except OSError:
             continue  # it has gone meanwhile
-        if stat.S_ISDIR(about.st_mode) and (name.startswith(ours) or time.time() - about.st_mtime > STALE):
-            found.append(os.path.join(parent, name))
-    return found
+        if stat.S_ISDIR(status.st_mode) and (name.startswith(ours) or time.time() - status.st_mtime > STALE):
+            folders.append(os.path.join(parent, name))
+    return folders
 
 
 def sweep(parent: str, owner: str) -> list[str]:
     """Remove those folders; return them. Raises Failure where one stays."""
-    found = left(parent, owner)
-    for folder in found:
+    folders = leftovers(parent, owner)
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-    if stays := [folder for folder in found if paths.has_name(folder)]:
-        raise Failure(f"{stays[0]}, which an earlier capture left, cannot be removed.")
-    return found
+    if remaining := [folder for folder in folders if os.path.lexists(folder)]:
+        raise Failure(f"{remaining[0]}, which an earlier capture left, cannot be removed.")
+    return folders
 
 
 def unpack(path: str, promised: Sequence[Any], folder: str) -> None:
@@ -215,7 +219,7 @@ def _unpack_one(source: int, target: str, size: int) -> str:
 
 def _make_folder(path: str) -> None:
     """Make a folder, and those above it that are missing, for their owner only."""
-    if not paths.is_folder(path):
+    if not os.path.isdir(path):
         _make_folder(os.path.dirname(path))
         os.mkdir(path, 0o700)
 

@@ -1,4 +1,4 @@
-"""What a program prints, piece by piece, so that it may be more than fits into memory; and a journal's end of a given size."""
+"""What a program prints, piece by piece, so that it may be more than fits into memory."""
 
 from __future__ import annotations
 
@@ -77,28 +77,3 @@ class Program:
         self._errors.seek(0)
         lines = self._errors.read(4096).decode("utf-8", "replace").split("\n")
         return printable(next((line.strip() for line in lines if line.strip()), "nothing"))
-
-
-def length(words: Sequence[str], seconds: float) -> int:
-    """How many bytes a program prints. Raises Failure."""
-    with Program(words, seconds) as program:
-        return sum(len(piece) for piece in program.pieces(1 << 62))
-
-
-def end(words: Sequence[str], seconds: float, skip: int, most: int) -> Iterator[bytes]:
-    """What a program prints after its first `skip` bytes, from the next line on, and at most so many bytes. Raises Failure."""
-    within = skip > 0
-    with Program(words, seconds) as program:
-        for piece in program.pieces(1 << 62):
-            if skip >= len(piece):
-                skip -= len(piece)
-                continue
-            rest, skip = piece[skip:], 0
-            if within:
-                _cut, newline, rest = rest.partition(b"\n")
-                within = not newline
-            if rest:
-                yield rest[:most]
-                most -= len(rest)
-            if most <= 0:
-                return
