@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 from irctl.approvals import plan, statements
 from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
@@ -185,7 +186,7 @@ def instant(text: str) -> datetime:
     try:
         return datetime.strptime(text, TIME).replace(tzinfo=UTC)
     except ValueError:
-        raise Refused(f"not a time: {text.encode('unicode_escape').decode()[:40]}") from None
+        raise Refused(f"not a time: {escaped(text, 40)}") from None
 
 
 def _folder(home: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 from irctl.catalog.content import Content
 from irctl.catalog.definition import MAIN, Definition, Option, definition
 from irctl.errors import Invalid
@@ -82,11 +83,11 @@ def _definition(name: str, contents: Iterable[Content], what: str) -> Definition
 
 
 def _unknown(name: str, known: Iterable[str], what: str) -> Invalid:
-    return Invalid(f"there is no {what} {printable(name)}.{nearest(name, known)} `irctl catalog` lists them all")
+    return Invalid(f"there is no {what} {quoted(name)}.{nearest(name, known)} `irctl catalog` lists them all")
 
 
-def printable(name: str) -> str:
-    return "'" + name.encode("unicode_escape").decode("ascii")[:80] + "'"
+def quoted(name: str) -> str:
+    return f"'{escaped(name, 80)}'"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -73,4 +73,4 @@ def unknown_command(error: UnknownCommand) -> str:
     ctx, known = error.ctx, _commands(error.ctx)
     meant = for_command(ctx, error.word) if ctx.parent is None else nearest(error.word, known)
     commands = f"The commands of {ctx.command_path} are {', '.join(known)}."
-    return f"command: {catalog.printable(error.word)} is none of {ctx.command_path}. {meant} {commands}".replace("  ", " ")
+    return f"command: {catalog.quoted(error.word)} is none of {ctx.command_path}. {meant} {commands}".replace("  ", " ")

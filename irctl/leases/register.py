@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 from irctl.errors import EvidenceError, Invalid, Refused
 from irctl.leases import journaled, keeper
 from irctl.leases.lease import FAILED, LARGEST, Lease, parse, text
@@ -179,7 +180,7 @@ def find(home: Path, run: str) -> Lease:
     """The lease of this run, by the whole id or the last six characters. Raises Invalid."""
     matching = [lease for lease in listed(home) if run and (lease.run == run or lease.run.endswith(f"-{run}"))]
     if len(matching) != 1:
-        raise Invalid(f"RUN: no lease of '{run[:90].encode('unicode_escape').decode()}' is on; `irctl leases` lists them")
+        raise Invalid(f"RUN: no lease of '{escaped(run, 90)}' is on; `irctl leases` lists them")
     return matching[0]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
 from irctl.record.folders import make_folder
 from irctl.record.journal import canonical
@@ -38,7 +39,7 @@ def read(path: Path, schema: str) -> dict[str, Any]:
 def fault(document: Any, schema: str) -> str:
     """What is wrong with a document by its schema, or ''."""
     for error in _validator(schema).iter_errors(document):
-        return f"{error.json_path}: {error.message}"[:200].encode("unicode_escape").decode()
+        return escaped(f"{error.json_path}: {error.message}", 200)
     return ""
 
 

@@ -35,7 +35,7 @@ import os
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
@@ -79,7 +79,7 @@ def _present(params: Params, check_mode: bool) -> Result:
 def _absent(params: Params, check_mode: bool) -> Result:
     """Nothing but files of a drill's names goes, and the folder where it is empty then."""
     folder = os.path.join(params["tree"], DRILL)
-    made = [file for file in (trees.walk(folder).files if os.path.lexists(folder) else []) if DRILLED.fullmatch(file.path)]
+    made = [file for file in (trees.walk(folder).files if paths.has_name(folder) else []) if DRILLED.fullmatch(file.path)]
     try:
         gone = [file.path for file in made if check_mode or trees.remove(folder, file)]
     except OSError as error:

@@ -41,7 +41,7 @@ import shutil
 import time
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import detached, paths, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import capture_evidence
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import run as of_runs
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import log_writer, snapshots
@@ -84,7 +84,7 @@ def run(params: Params, check_mode: bool) -> Result:
 
 def _made(folder: str, leftover: str, lifetime: int, check_mode: bool) -> Result:
     writes = _is_writing(folder)
-    changed = not writes or not os.path.isdir(leftover)
+    changed = not writes or not paths.is_folder(leftover)
     if not check_mode:
         os.makedirs(leftover, mode=0o700, exist_ok=True)
         if not writes:
@@ -124,7 +124,7 @@ def _start(folder: str, lifetime: int) -> None:
 
 def _gone(folder: str, params: Params, check_mode: bool) -> Result:
     owner = snapshots.owner_of(params["folder"])
-    present = [one for one in (folder, *snapshots.leftovers(params["temp"], owner)) if os.path.lexists(one)]
+    present = [one for one in (folder, *snapshots.leftovers(params["temp"], owner)) if paths.has_name(one)]
     if not check_mode:
         _end(folder)
         shutil.rmtree(folder, ignore_errors=True)
@@ -140,7 +140,7 @@ def _gone(folder: str, params: Params, check_mode: bool) -> Result:
 def _end(folder: str) -> None:
     """Have the writer end, and wait until it has. Raises Failure."""
     mark, until = os.path.join(folder, log_writer.MARK), time.monotonic() + PATIENCE
-    if os.path.lexists(mark):
+    if paths.has_name(mark):
         os.unlink(mark)
     while _is_writing(folder):
         if time.monotonic() > until:

@@ -85,7 +85,7 @@ def _existing(ctx: click.Context, existing: list[Schedule], names: tuple[str, ..
     known = {*catalog.names(settings_of(ctx).contents), *(schedule.remediation for schedule in existing)}
     for name in names:
         if name not in known:
-            raise Invalid(f"NAME: there is no remediation {catalog.printable(name)}.{catalog.nearest(name, known)}")
+            raise Invalid(f"NAME: there is no remediation {catalog.quoted(name)}.{catalog.nearest(name, known)}")
     named = [schedule for schedule in existing if not names or schedule.remediation in names]
     return [schedule for schedule in named if not hosts or schedule.host in hosts]
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import (
     holdings,
     keys,
@@ -39,7 +39,7 @@ class Survey:
         self.prefix, self._older = keys.check_prefix(params["prefix"]), values.seconds(params["older_than"])
         self._min_age = values.seconds(params["min_age"])
         self.subjects, self.skipped = list[Subject](), list[Skipped]()
-        if not self.drill or os.path.lexists(params["tree"]):
+        if not self.drill or paths.has_name(params["tree"]):
             self.subjects, self.skipped = subjects.select(params["home"] or "", params["tree"] or "", self._older, self.now)
         self.store = object_store.open_store(params["bucket"], params)
         self._holdings: dict[str, Holdings] = {}
@@ -164,7 +164,7 @@ class Listed:
             return "the archive does not have it as it is listed"
         file = files.get(path)
         if file is None:
-            return "written to since, or a link by now" if os.path.lexists(line.path) else Doomed(line, subject, path, None, entry)
+            return "written to since, or a link by now" if paths.has_name(line.path) else Doomed(line, subject, path, None, entry)
         if sha256_of(subject.root, file) != line.sha256:
             return "changed since it was listed"
         return Doomed(line, subject, path, file, entry)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import incident_journal, keys
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.incident_journal import (
     JOURNAL,
@@ -105,7 +105,7 @@ def tree(path: str, home: str) -> Subject:
 def _overlaps(root: str, home: str) -> bool:
     """Whether a folder is, holds or lies in the records of a home; what else is below a home is not its evidence."""
     records = [os.path.join(home, name) for name in ("incidents", "runs")]
-    return any(os.path.commonpath([root, folder]) in (root, folder) for folder in records if os.path.isdir(folder))
+    return any(os.path.commonpath([root, folder]) in (root, folder) for folder in records if paths.is_folder(folder))
 
 
 def _ancestors(root: str) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _ancestors(root: str) -> Iterator[str]:
 
 def _is_home(folder: str) -> bool:
     """Whether this is a home, or an incident in one."""
-    return os.path.lexists(os.path.join(folder, JOURNAL))
+    return paths.has_name(os.path.join(folder, JOURNAL))
 
 
 def files_of(subject: Subject, before: float | None) -> Listing:

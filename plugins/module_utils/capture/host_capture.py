@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, trees
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import cuts, evidence_names, host_facts, selection, streams
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.journal import Journal
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.selection import Candidate, Choice, Rules
@@ -134,7 +134,7 @@ def _take_memory(request: Request, snapshot: Snapshot) -> str:
     except (Failure, OSError) as error:
         return str(error)
     finally:
-        if os.path.exists(target):
+        if paths.exists(target):
             os.unlink(target)
     return ""
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure
 
@@ -182,7 +183,7 @@ def sweep(parent: str, owner: str) -> list[str]:
     folders = leftovers(parent, owner)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-    if remaining := [folder for folder in folders if os.path.lexists(folder)]:
+    if remaining := [folder for folder in folders if paths.has_name(folder)]:
         raise Failure(f"{remaining[0]}, which an earlier capture left, cannot be removed.")
     return folders
 
@@ -219,7 +220,7 @@ def _unpack_one(source: int, target: str, size: int) -> str:
 
 def _make_folder(path: str) -> None:
     """Make a folder, and those above it that are missing, for their owner only."""
-    if not os.path.isdir(path):
+    if not paths.is_folder(path):
         _make_folder(os.path.dirname(path))
         os.mkdir(path, 0o700)
 
