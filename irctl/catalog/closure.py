@@ -36,6 +36,12 @@ def files(remediation: Remediation) -> dict[str, Path]:
     return dict(sorted(search.found.items())) | {"ansible.cfg": ANSIBLE_CONFIG}
 
 
+def words(remediation: Remediation) -> list[str]:
+    """Every word of the remediation's playbook and role: a variable that these read is one of them."""
+    named = [path for name, path in files(remediation).items() if "/roles/" in name or "/playbooks/" in name]
+    return sorted({word for path in named for word in re.findall(r"[A-Za-z_]\w*", path.read_text(errors="replace"))})
+
+
 def digest(paths: Mapping[str, Path]) -> str:
     """The sha256 of the files' names and contents, in hex."""
     return digest_of({name: path.read_bytes() for name, path in paths.items()})

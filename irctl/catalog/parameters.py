@@ -44,7 +44,7 @@ def check_inventory(options: tuple[Option, ...], hosts: Mapping[str, Mapping[str
     """Check what an inventory says of each host; a template is left to Ansible. Raises Invalid for the first that does not fit."""
     known = {option.variable: option for option in options}
     for host, settings in hosts.items():
-        for variable, value in settings.items():
+        for variable, value in ((name, value) for name, value in settings.items() if name in known):
             try:
                 _check_setting(known[variable], value)
             except ValueError as error:

@@ -14,7 +14,7 @@ from irctl import errors
 from irctl.approvals import gate, plan
 from irctl.approvals.comparison import PlannedRun
 from irctl.approvals.gate import Permission
-from irctl.catalog import parameters
+from irctl.catalog import closure, parameters
 from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError
 from irctl.leases import register
@@ -177,13 +177,14 @@ def _job(order: Order, folder: runs.Folder, inventory: Path) -> engine.Job:
         fixed["run_lease"] = order.lease
     if order.reverts:
         fixed["run_revert_root"] = str(runs.Folder(folder.home, order.reverts).evidence)
+    variables = [option.variable for option in remediation.options] + ([preconditions.DRILLS] if order.drill else [])
     return engine.Job(
         run=folder.run,
         playbook=remediation.playbook,
         content=remediation.content,
         inventory=inventory,
         names=order.names,
-        variables=(*(option.variable for option in remediation.options), *([preconditions.DRILLS] if order.drill else [])),
+        variables=(*variables, *closure.words(remediation)),
         modules=tuple(remediation.about.get("needs", {}).get("python", [])),
         given={**order.given, **fixed},
         check=order.check,

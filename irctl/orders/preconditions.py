@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog.catalog import nearest
-from irctl.errors import NoTarget, Refused
+from irctl.errors import Invalid, NoTarget, Refused
 from irctl.leases import keeper, stops
 from irctl.orders.order import Order
 from irctl.record import locks, runs
@@ -32,11 +32,13 @@ def require(order: Order, home: Path) -> None:
 
 
 def targets(order: Order, inventory: Mapping[str, Any]) -> dict[str, Any]:
-    """The hosts that the order is for, with their settings, of what the inventory said. Raises NoTarget or Refused. Pure."""
+    """The hosts that the order is for, with their settings, of what the inventory said. Raises IrctlError. Pure."""
     for name in inventory["unknown"]:
         raise NoTarget(f"--host: not in the inventory.{nearest(name, inventory['known'])} (got '{name}')")
     for name in inventory["empty"]:
         raise NoTarget(f"--host: the group has no hosts (got '{name}')")
+    for message in inventory["unresolved"]:
+        raise Invalid(f"inventory: {printable(message)}")
     _require_folders(inventory["hosts"])
     return _marked(inventory["hosts"]) if order.drill else dict(inventory["hosts"])
 

@@ -19,24 +19,35 @@ from ansible.cli.playbook import PlaybookCLI
 from ansible.errors import AnsibleError
 from ansible.playbook.play import Play
 
+from irctl.running import host_settings
 from irctl.running.processes import die_with_parent
 
 CREWS = "irctl.runbooks.crews"  # the strategy for more hosts than forks
 
 
-def resolved(names: list[str], variables: list[str], timeout: int, inventory: Any, manager: Any) -> dict[str, Any]:
-    """Find the hosts that names stand for, each with those of its inventory variables that the remediation knows."""
+def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> dict[str, Any]:
+    """Find the hosts that names stand for, each with what the inventory says that decides what is done to it, and how."""
+    names, timeout = job["names"], job["timeout"]
     unknown = [name for name in names if name not in inventory.hosts and name not in inventory.groups]
     members = {name: hosts_of(name, inventory) for name in names if name not in unknown}
     hosts = {host.name: host for name in members for host in members[name]}
     empty = [name for name in members if not members[name]]
-    found = {}
+    found, unresolved = {}, []
     for name, host in hosts.items():
         known = manager.get_vars(host=host, include_hostvars=False)
         for variable, value in missing(known, timeout).items():
             host.set_variable(variable, value)
-        found[name] = {variable: known[variable] for variable in variables if variable in known}
-    return {"hosts": found, "unknown": unknown, "empty": empty, "known": sorted({*inventory.hosts, *inventory.groups})}
+        try:
+            found[name] = host_settings.settings(host, job["variables"], manager, loader)
+        except host_settings.Unresolved as error:
+            unresolved.append(str(error))
+    return {
+        "hosts": found,
+        "unresolved": unresolved,
+        "unknown": unknown,
+        "empty": empty,
+        "known": sorted({*inventory.hosts, *inventory.groups}),
+    }
 
 
 def hosts_of(name: str, inventory: Any) -> list[Any]:
@@ -66,7 +77,7 @@ def missing(known: dict[str, Any], timeout: int) -> dict[str, Any]:
 def ask(answer: dict[str, Any], modules: list[str]) -> bool:
     """Send what was resolved to irctl and wait for its word; meanwhile import what the tasks will need, once for all forks."""
     with open("gate.request", "w") as request:
-        json.dump(answer, request, default=lambda value: "(not shown: vaulted)")
+        json.dump(answer, request, default=str)
     for module in ["psutil", *modules]:  # psutil is what the end of the parent is answered with
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
@@ -81,7 +92,7 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
         loader, inventory, manager = super()._play_prereqs()
         with open("job.json") as file:
             job = json.load(file)
-        answer = resolved(job["names"], job["variables"], job["timeout"], inventory, manager)
+        answer = resolved(job, loader, inventory, manager)
         if not ask(answer, job["modules"]):
             os._exit(0)
         target(list(answer["hosts"]), job["group"], inventory)

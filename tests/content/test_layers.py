@@ -121,7 +121,7 @@ def test_ansible_runner_is_imported_by_the_engine_only() -> None:
 
 
 def test_ansible_is_imported_by_the_playbook_process_only() -> None:
-    assert users_of("ansible") == {"running.playbook"}
+    assert users_of("ansible") == {"running.playbook", "running.host_settings"}
 
 
 def test_what_decides_knows_nothing_of_ansible() -> None:

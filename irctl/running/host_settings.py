@@ -1,0 +1,71 @@
+"""What the inventory says of a host that decides where, as whom and with what it is acted on: resolved, as the run will use it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.inventory.helpers import get_group_vars
+from ansible.parsing.vault import EncryptedString
+from ansible.template import Templar
+
+REACH = "ansible_"  # the beginning of each variable by which Ansible connects, becomes somebody else and finds an interpreter
+NOT_SAID = {"group_names", "inventory_dir", "inventory_file", "inventory_hostname", "inventory_hostname_short"}
+_SECRET = re.compile(r"(pass|password|passphrase|secret|token)\Z")
+_TEMPLATE = re.compile(r"\{[{%]")
+
+
+class Unresolved(Exception):
+    """A value of the inventory that cannot be known before the run."""
+
+    def __init__(self, host: str, variable: str, why: str) -> None:
+        super().__init__(f"{variable} of {host} cannot be resolved before the run: {why}")
+
+
+def settings(host: Any, names: Iterable[str], manager: Any, loader: Any) -> dict[str, Any]:
+    """The variables of the inventory that are named, or that say how the host is reached; secrets as fingerprints.
+
+    What is a template is resolved, and the host gets the value that it came to, so that what is planned is what is used.
+    Raises Unresolved.
+    """
+    said = {**get_group_vars(host.get_groups()), **host.get_vars()}
+    wanted = {name for name in said if name.startswith(REACH)} | ({*names} & {*said})
+    found = {name: said[name] for name in sorted(wanted - NOT_SAID)}
+    if any(_is_template(value) for value in found.values()):
+        _resolve(host, found, manager, loader)
+    return {name: _shown(name, value) for name, value in found.items()}
+
+
+def _resolve(host: Any, found: dict[str, Any], manager: Any, loader: Any) -> None:
+    templar = Templar(loader=loader, variables=manager.get_vars(host=host))
+    for name, value in found.items():
+        if _is_template(value):
+            try:
+                found[name] = templar.template(value)
+            except AnsibleError as error:
+                raise Unresolved(host.name, name, " ".join(str(error.message).split())) from None
+            host.set_variable(name, found[name])
+
+
+def _is_template(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_template, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_template, value))
+    return isinstance(value, str) and not isinstance(value, EncryptedString) and bool(_TEMPLATE.search(value))
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, EncryptedString) or (_SECRET.search(name) and value not in (None, "")):
+        return f"a secret with the fingerprint {_fingerprint(name, str(value))}"
+    return value
+
+
+@cache
+def _fingerprint(name: str, secret: str) -> str:
+    """Slow to compute, so that a weak password is not guessed from a plan."""
+    return hashlib.scrypt(secret.encode(), salt=name.encode(), n=1 << 14, r=8, p=1, dklen=12).hex()

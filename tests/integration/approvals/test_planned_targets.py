@@ -1,0 +1,91 @@
+"""What was approved is where it runs, as whom and with which values; the inventory may not move it afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from irctl.errors import INVALID
+from tests.integration.approvals.test_approvals import Office, keys, office  # noqa: F401 - fixtures
+
+LOCAL = {"ansible_connection": "local"}
+TEMPLATE = {"ansible_host": "{{ site }}"}
+HERE = " of here is "  # in the sentence that names what is another now
+
+
+def inventory(to: Office, group: dict[str, Any] | None = None, **host: Any) -> None:
+    """What the inventory says of the host, and of the group that it is in."""
+    hosts = {"here": {**LOCAL, **host}, "there": LOCAL}
+    both = {"hosts": {"here": {}, "there": {}}, "vars": group or {}}
+    to.collection.irctl.inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "children": {"both": both}}}))
+
+
+MOVED = {
+    "another address": ({"ansible_host": "10.0.0.5"}, {"ansible_host": "10.0.0.6"}),
+    "an address that was not said": ({}, {"ansible_host": "10.0.0.6"}),
+    "another connection": ({}, {"ansible_connection": "ssh"}),
+    "another interpreter": ({"ansible_python_interpreter": "/usr/bin/python3"}, {"ansible_python_interpreter": "/tmp/python"}),
+    "another user to become": ({"ansible_become_user": "app"}, {"ansible_become_user": "root"}),
+    "another password": ({"ansible_become_password": "one"}, {"ansible_become_password": "two"}),
+    "another shell": ({}, {"ansible_shell_executable": "/tmp/sh"}),
+    "another value of a template": (
+        {"ansible_host": "{{ site }}", "site": "10.0.0.5"},
+        {"ansible_host": "{{ site }}", "site": "10.0.0.6"},
+    ),
+    "another variable that the role reads": ({"freeze_depth": 1}, {"freeze_depth": 2}),
+    "another option": ({"freeze_level": "{{ depth }}", "depth": 2}, {"freeze_level": "{{ depth }}", "depth": 3}),
+}
+
+
+@pytest.mark.parametrize("change", MOVED)
+def test_an_inventory_that_was_changed_after_the_approval_voids_it(office: Office, change: str) -> None:  # noqa: F811
+    tasks = office.collection.root / "roles" / "freeze" / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text() + "# reads freeze_depth\n")
+    before, after = MOVED[change]
+    inventory(office, **before)
+    plan = office.approved()
+    inventory(office, **after)
+    office.refused(office.run("--plan", plan), HERE)
+
+
+def test_what_a_group_says_counts_too(office: Office) -> None:  # noqa: F811
+    inventory(office, {"ansible_user": "app"})
+    plan = office.approved()
+    inventory(office, {"ansible_user": "root"})
+    office.refused(office.run("--plan", plan), HERE)
+
+
+def test_an_inventory_that_says_the_same_runs(office: Office) -> None:  # noqa: F811
+    inventory(office, ansible_become_user="app", freeze_level="{{ depth }}", depth=2)
+    plan = office.approved()
+    done = office.run("--plan", plan)
+    assert (done.code, office.ran) == (0, True), done
+
+
+def test_who_approves_sees_where_it_runs_and_no_password(office: Office) -> None:  # noqa: F811
+    inventory(office, ansible_host="10.0.0.5", ansible_become_password="hunter2")
+    plan = office.ask()
+    shown = office.by("ben@example.com", "approve", plan, "--as", "incident-commander", "--yes").out
+    assert '"10.0.0.5"' in shown
+    assert "a secret with the fingerprint" in shown
+    kept = [path.read_text(errors="replace") for path in Path(office.home).rglob("*") if path.is_file()]
+    assert not [text for text in [shown, *kept] if "hunter2" in text]
+
+
+def test_what_a_lookup_gives_is_planned_and_used_as_it_was_planned(office: Office) -> None:  # noqa: F811
+    """A value that is another each time it is asked for is asked for once."""
+    counter = office.folder / "asked"
+    inventory(office, freeze_level="{{ lookup('pipe', 'echo x >> " + str(counter) + "; wc -l < " + str(counter) + "') | int }}")
+    done = office.by("ana@example.com", "plan", "freeze", "--host", "here", "--json")
+    assert done.code == 0, done
+    assert json.loads(done.out)["hosts"]["here"]["freeze_level"] == 1
+    assert counter.read_text() == "x\n"
+
+
+def test_what_cannot_be_resolved_is_refused_before_anything_is_run(office: Office) -> None:  # noqa: F811
+    inventory(office, ansible_host="{{ nowhere_said }}")
+    office.refused(office.run("--host", "here"), "inventory: ansible_host of here cannot be resolved before the run", INVALID)
