@@ -46,6 +46,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def one_line(text: str) -> str:
+    """What is shown in lines of 80 columns, without their ends."""
+    return " ".join(text.split())
+
+
 @dataclass
 class Office:
     """People with keys around one remediation, `freeze`, which touches a file and needs two approvals."""
@@ -115,7 +120,7 @@ def test_two_people_with_two_keys_approve_and_it_runs_once(office: Office) -> No
     waits = office.by("ben@example.com", "approvals", "--json").json["requests"]
     assert [(one["id"], one["state"], one["waits_for"]) for one in waits] == [(plan, "waiting", list(BOTH))]
     shown = office.approve(plan[:12], "ben@example.com", "incident-commander")
-    for words in ("freeze", "here", "freeze_level  3", "would change", "writes corrupt the ledger", plan, "ana@example.com"):
+    for words in ("freeze", "here", "freeze_level", "would change", "writes corrupt the ledger", plan, "ana@example.com"):
         assert words in shown.out, shown
     office.refused(office.run("--host", "here", "--level", "3"), f"waits for the approval of security: irctl approve {plan[:12]}")
     assert office.approve(plan, "cyd@example.com", "security", "--json").json["principal"] == "cyd@example.com"
@@ -195,7 +200,7 @@ def test_a_look_alike_in_the_allowed_signers_file_is_not_another_person(office: 
     plan = office.ask(who="dan@example.com")
     done = office.approve(plan, variant, "incident-commander", key="ben@example.com", IRCTL_ALLOWED_SIGNERS=str(other))
     assert done.code in (2, 5)
-    assert "one principal in lower case" in done.err or "the request is of dan@example.com" in done.err
+    assert "a principal in lower case" in done.err or "the request is of dan@example.com" in done.err
     assert not (office.home / "approvals").exists()
 
 
@@ -461,7 +466,7 @@ def test_the_record_says_who_named_the_file_of_keys_and_verifying_checks_its_app
     Path(other).write_text(Path(other).read_text().replace("cyd@", "ira@"))
     doubted = office.by("ana@example.com", "evidence", "verify", run, IRCTL_ALLOWED_SIGNERS=other)
     assert (doubted.code, "'cyd@example.com' is nobody whom" in doubted.out) == (8, True), doubted
-    assert "'cyd@example.com' is nobody whom" in office.by("ana@example.com", "doctor", IRCTL_ALLOWED_SIGNERS=other).out
+    assert "'cyd@example.com' is nobody whom" in one_line(office.by("ana@example.com", "doctor", IRCTL_ALLOWED_SIGNERS=other).out)
     assert "what allowed each run holds" in office.by("ana@example.com", "doctor").out
 
 
@@ -639,7 +644,7 @@ def test_the_glass_is_not_broken_where_the_configuration_does_not_allow_it(offic
     office.collection.role("thaw", about={"approvals": []})
     done = office.by("ana@example.com", "remediate", "thaw", *GLASS, IRCTL_BREAK_GLASS="24h")
     office.refused(done, "--break-glass: no such option", code=2)
-    office.refused(office.run(*GLASS, IRCTL_BREAK_GLASS="soon"), "break_glass: a duration is", code=2)
+    office.refused(office.run(*GLASS, IRCTL_BREAK_GLASS="soon"), "IRCTL_BREAK_GLASS: a duration is", code=2)
     assert not (office.home / "uncountersigned").exists()
 
 
@@ -667,7 +672,7 @@ def test_breaking_the_glass_is_loud_and_every_command_says_so_until_somebody_els
     assert said in office.by("ana@example.com", "runs").err
     assert office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security").code == 0
     assert office.by("ana@example.com", "runs").err == ""
-    assert "no run waits to be countersigned" in office.by("ana@example.com", "doctor").out
+    assert "no run waits to be countersigned" in one_line(office.by("ana@example.com", "doctor").out)
     again = office.by("ben@example.com", "approvals", "countersign", run, "--as", "incident-commander")
     assert (again.code, "was countersigned before, by cyd@example.com" in again.err) == (5, True)
     last = office.journal()[-1]
@@ -692,19 +697,19 @@ def test_an_unsigned_line_in_the_journal_is_no_countersignature(office: Office) 
     (office.home / "uncountersigned" / f"{run}.json").unlink()
     journal.append(office.home, {"event": "countersigned", "run": run, "role": "security", "by": "cyd@example.com", "late": False})
     said = "must be countersigned by"
-    assert said in office.by("ana@example.com", "doctor").out
+    assert said in one_line(office.by("ana@example.com", "doctor").out)
     path = office.home / "countersigned" / f"{run}.json"
     path.parent.mkdir()
     manifest = hashlib.sha256((office.home / "runs" / run / "manifest.json").read_bytes()).hexdigest()
     forged = {"schema": "irctl/countersign/1", "run": run, "manifest": manifest, "role": "security", "principal": "cyd@example.com"}
     armour = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
     path.write_bytes(canonical({**forged, "signed_at": ago(seconds=1), "signature": armour}) + b"\n")
-    assert said in office.by("ana@example.com", "doctor").out
+    assert said in one_line(office.by("ana@example.com", "doctor").out)
     path.unlink()
     assert office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security").code == 0
-    assert "no run waits to be countersigned" in office.by("ana@example.com", "doctor").out
+    assert "no run waits to be countersigned" in one_line(office.by("ana@example.com", "doctor").out)
     path.unlink()
-    assert said in office.by("ana@example.com", "doctor").out
+    assert said in one_line(office.by("ana@example.com", "doctor").out)
 
 
 def test_who_breaks_the_glass_signs_that_and_another_key_countersigns(office: Office) -> None:
@@ -727,7 +732,7 @@ def test_a_run_that_was_refused_waits_for_no_countersignature(office: Office) ->
     done = office.by("dan@example.com", "remediate", "stuck", "--json", *GLASS, **glass)
     assert (done.code, done.json["outcome"]) == (5, "refused"), done
     assert office.by("ana@example.com", "runs").err == ""
-    assert "no run waits to be countersigned" in office.by("ana@example.com", "doctor").out
+    assert "no run waits to be countersigned" in one_line(office.by("ana@example.com", "doctor").out)
     signed = office.by("cyd@example.com", "approvals", "countersign", done.json["run"], "--as", "security")
     assert (signed.code, "was refused and changed nothing" in signed.err) == (2, True), signed
 
