@@ -97,9 +97,7 @@ def test_a_link_outside_live_that_leads_through_it_is_followed(site: Site) -> No
     for kind in ("fullchain", "privkey"):
         (links / f"{kind}.pem").unlink(missing_ok=True)
         (links / f"{kind}.pem").symlink_to(site.live / f"{kind}.pem")
-    site.configure(more=server(site, port, f"{links}/fullchain.pem", names=SECOND), served=False)
-    site.reload()
-    acme.wait_until(lambda: shown(port, site))
+    site.configure(more=server(site, port, f"{links}/fullchain.pem", names=SECOND))
     age(site)
     result, why = outcome(site)
     assert (result, f"127.0.0.1:{port}" in str(step(site, "listed")["summary"]["served"])) == ("renewed", True), why
