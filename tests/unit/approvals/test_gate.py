@@ -218,7 +218,7 @@ def test_the_glass_needs_a_configuration_that_allows_it(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="the configuration does not allow it"):
         broken()
     for odd in ("soon", "73h", "4d"):
-        with pytest.raises(Invalid, match="(IRCTL_BREAK_GLASS|break_glass): "):
+        with pytest.raises(Invalid, match=r"(IRCTL_BREAK_GLASS|break_glass): "):
             broken(break_glass=odd)
     with pytest.raises(Invalid, match="no approval is needed"):
         broken((), break_glass="1h")
