@@ -27,6 +27,7 @@ FIRST = (
     "tests/integration/drills/test_drill_schedule.py",
     "tests/integration/running/test_hosts.py",
     "tests/integration/running/test_ssh_host.py",
+    "tests/integration/test_gates.py",
     "tests/integration/test_molecule.py",
     "tests/integration/test_wheel.py",
     "tests/integration/lab",
