@@ -18,7 +18,7 @@ from irctl.errors import Busy, EvidenceError, IrctlError, Refused
 from irctl.leases import journaled, register
 from irctl.leases.lease import Lease
 from irctl.orders import execution, revert
-from irctl.orders.lease_end import failures, lock_of, settings_of, under_way
+from irctl.orders.lease_end import failures, lock_of, settings_of, under_way, undo
 from irctl.orders.order import Order, Outcome, Show
 from irctl.record import locks, runs
 
@@ -119,7 +119,11 @@ def close(settings: Settings, lease: Lease, reason: str, show: Show) -> str:
 
 
 def _require_unendable(settings: Settings, lease: Lease, show: Show) -> None:
-    """Try in a dry run whether it can be ended now. Raises IrctlError where it can, on any host, or where nobody can tell."""
+    """Raises IrctlError where it can be ended, or where nobody can tell whether it can.
+
+    A dry run tells what the inventory calls its hosts now, and whether another attempt is worth while. That is made in earnest, as
+    the timer would make it next: a guard may look in earnest only.
+    """
     command = f"irctl leases end {lease.run}"
     if not lease.failed:
         raise IrctlError(f"RUN: its lease can be ended: {command}")
@@ -136,7 +140,12 @@ def _require_unendable(settings: Settings, lease: Lease, show: Show) -> None:
     if other := _called_otherwise(folder.document("run.json")["plan"]["hosts"], result.plan["hosts"]):
         raise Refused(f"RUN: nobody can tell whether it can be ended: {other}. Put that right, then: {command}")
     if result.succeeded or any(host.outcome == "changed" for host in result.hosts.values()):
-        raise Refused(f"RUN: its lease can be ended now: {command}")
+        try:
+            how = undo(settings, lease, show, force=False, urgent=True)
+        except (IrctlError, OSError):
+            return
+        register.ended(settings.home_path, lease, how)
+        raise Refused(f"RUN: its lease could be ended, so it was, and nothing is left to close: {how}")
 
 
 def _called_otherwise(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> str:

@@ -78,7 +78,7 @@ def end(settings: Settings, lease: Lease, show: Show, *, force: bool = False, ur
             return ""
         register.give_back(home, lease.run)
         try:
-            how = _undo(settings, lease, show, force=force, urgent=urgent)
+            how = undo(settings, lease, show, force=force, urgent=urgent)
         except Exception as error:
             _goes_on(home, lease, error, urgent)
             raise
@@ -92,7 +92,7 @@ def lock_of(home: Path, lease: Lease) -> Path:
     return home / "locks" / f"lease-{lease.run}"
 
 
-def _undo(settings: Settings, lease: Lease, show: Show, *, force: bool, urgent: bool) -> str:
+def undo(settings: Settings, lease: Lease, show: Show, *, force: bool, urgent: bool) -> str:
     """Undo the change and say how. Raises IrctlError where it may still be there."""
     of_run = settings_of(settings, lease)
     folder = runs.Folder(settings.home_path, lease.run)
@@ -110,6 +110,8 @@ def _undo(settings: Settings, lease: Lease, show: Show, *, force: bool, urgent: 
     result = _carry_out(order, of_run, show)
     if not result.succeeded:
         raise IrctlError(failures(result))
+    if lost := revert.uncaptured(folder):
+        raise EvidenceError(f"{lease.run} changed {', '.join(lost)} too and captured nothing of it; look at it")
     return f"{result.outcome} by {result.run}"
 
 

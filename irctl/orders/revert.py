@@ -37,6 +37,8 @@ def order(
     if not remediation.about["reversible"]:
         raise Refused(f"what {name} changes cannot be undone: {remediation.about['impact']}")
     hosts = tuple(host for host in begun["hosts"] if _captured(folder, host))
+    if not hosts and (lost := uncaptured(folder)):
+        raise EvidenceError(f"{folder.run} changed {lost[0]} and captured nothing of it, so nobody can undo that; look at it")
     if not hosts:
         raise NothingToUndo(f"{folder.run} captured nothing before it ended, so it changed nothing that could be undone")
     remediation = catalog.load(name, settings.contents, entry_point="revert")
@@ -69,6 +71,14 @@ def require_as_sealed(folder: runs.Folder, *, unsealed: bool = False) -> None:
     if about.get("run") != folder.run or (digest != sealed and (sealed or not unsealed)):
         why = f"the journal knows another {seal.MANIFEST}" if sealed else "the journal does not know its seal"
         raise EvidenceError(f"the record of {folder.run} is not as it was sealed: {why}; nothing was undone")
+
+
+def uncaptured(folder: runs.Folder) -> list[str]:
+    """The hosts that a sealed run changed and of which it captured nothing: to undo it is beyond irctl."""
+    if not paths.has_name(folder.path / "result.json"):
+        return []
+    results = folder.document("result.json")["hosts"]
+    return [host for host, result in results.items() if result["changed"] and not _captured(folder, host)]
 
 
 def _captured(folder: runs.Folder, host: str) -> bool:

@@ -92,9 +92,8 @@ def test_the_doctor_fails_where_the_journal_is_broken(irctl: Irctl) -> None:
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
     done = irctl("doctor", "--json")
     assert done.code == 1
-    (check,) = [one for one in only_object(done)["checks"] if one["name"] == "approvals"]
-    assert (check["good"], check["needed"]) == (False, True)
-    assert "the chain breaks at line 1" in check["says"]
+    broken = [one for one in only_object(done)["checks"] if one["name"] == "approvals" and not one["good"]]
+    assert any(one["needed"] and "the chain breaks at line 1" in one["says"] for one in broken), broken
 
 
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 1), (["catalog"], 1), (["remediate", "nosuch"], 2)])

@@ -25,6 +25,9 @@ Wait = Callable[..., Any]
 FIVE_TIMES = pytest.mark.parametrize("time_number", range(5))
 
 
+OF_HOST = "{{ inventory_hostname | regex_replace('[^A-Za-z0-9_.-]', '_') }}"
+
+
 class Switch:
     """A remediation that writes `on` into a file, and can write back what it had found; the file is the world."""
 
@@ -32,12 +35,12 @@ class Switch:
         self.irctl, self.file = collection.irctl, folder / "switch"
         self.file.write_text("off\n")
         root = collection.root
-        keep = "{{ run_evidence_root }}/{{ inventory_hostname }}"
+        keep = "'{{ run_evidence_root }}/" + OF_HOST + "'"
         keep = f"mkdir -p {keep} && cp {self.file} {keep}/revert.json"
         put = f"grep -qx on {self.file} || {{{{ 'sleep 3;' if {str(folder / 'slow')!r} is exists else '' }}}} echo on > {self.file}"
         collection.role(
             "switch",
-            capture=f'ansible.builtin.shell: "{keep}"\nchanged_when: false',
+            capture=f"ansible.builtin.shell: |\n  {keep}\nchanged_when: false",
             change=f"ansible.builtin.shell: |\n  {put}\nchanged_when: __done_gather.stdout != 'on'",
             gather=f"ansible.builtin.command: cat {self.file}\nchanged_when: false\ncheck_mode: false",
         )
@@ -52,7 +55,7 @@ class Switch:
         (root / "roles" / "switch" / "meta" / "remediation.yml").write_text(yaml.safe_dump(about))
 
     def _revert(self, role: Path) -> None:
-        kept = "{{ run_revert_folder }}/revert.json"
+        kept = "{{ run_revert_root }}/" + OF_HOST + "/revert.json"
         since = f"grep -qx on {self.file} || cmp -s {self.file} {kept} || [ '{{{{ switch_force | default(false) }}}}' = True ]"
         steps = [
             {"name": "Gather | Now", "ansible.builtin.command": f"cat {self.file}", "register": "__now", "changed_when": False},
@@ -105,7 +108,7 @@ def test_a_lease_is_shown_and_ends_by_itself_and_its_change_with_it(switch: Swit
     [lease] = switch.leases()
     assert (lease["run"], lease["hosts"], lease["state"]) == (done.json["run"], ["here"], "on")
     assert switch.irctl("leases").out.splitlines()[1].split()[:4] == [lease["run"], "switch", "here", lease["owner"]]
-    time.sleep(lease["left"] + 1)
+    time.sleep(max(lease["left"], 0) + 1)
     ended = switch.tick()
     assert (ended.code, switch.state) == (0, "off")
     assert ended.out.startswith("ended: switch on here")

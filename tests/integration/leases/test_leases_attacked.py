@@ -64,6 +64,16 @@ def test_a_lease_whose_record_is_gone_is_not_ended_and_shouts(switch: Switch) ->
     assert [lease["state"] for lease in switch.leases()] == ["failed"]
 
 
+def test_a_lease_of_a_run_that_changed_something_and_captured_nothing_is_not_ended(switch: Switch, collection: Collection) -> None:
+    tasks = collection.root / "roles" / "switch" / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text().replace("revert.json", "elsewhere.json"))
+    assert switch.on("--for", "1m").json["outcome"] == "changed"
+    switch.pass_time(60)
+    done = switch.tick()
+    assert (done.code, "captured nothing of it" in done.out, switch.state) == (FAILED, True, "on"), done
+    assert [lease["state"] for lease in switch.leases()] == ["failed"]
+
+
 def test_a_lease_of_a_remediation_that_says_it_cannot_be_undone_any_more_is_not_ended(
     switch: Switch, collection: Collection
 ) -> None:
@@ -116,8 +126,8 @@ def test_a_lease_that_can_be_ended_by_now_is_not_closed(switch: Switch) -> None:
     switch.tick()
     switch.file.write_text("on\n")
     closed = switch.irctl("leases", "close", run, "because")
-    assert (closed.code, "can be ended now" in closed.err, switch.state) == (REFUSED, True, "on")
-    assert len(switch.leases()) == 1
+    assert (closed.code, "could be ended, so it was" in closed.err, switch.state) == (REFUSED, True, "off")
+    assert switch.leases() == []
 
 
 def test_a_lease_is_not_closed_because_its_host_is_called_otherwise(switch: Switch, tmp_path: Path) -> None:
