@@ -6,10 +6,11 @@ import datetime
 import ipaddress
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -40,7 +41,11 @@ def served(folder: Path, *words: str) -> Iterator[Proxy]:
         processes.wait_for_port(process, int(port), folder / "log")
         yield Proxy(f"http://127.0.0.1:{port}", folder / "log")
     finally:
+        workers = process.children(recursive=True)  # they would outlive it
         processes.stop(folder)
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 @dataclass(frozen=True)
