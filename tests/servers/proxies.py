@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,9 +27,12 @@ class Proxy:
     url: str
     log: Path
 
-    @property
-    def tunnels(self) -> list[str]:
-        return [line for line in self.log.read_text().splitlines() if "CONNECT" in line]
+    def was_used(self) -> bool:
+        """Whether it tells of a tunnel; it does so once that is closed, which is waited for."""
+        until = time.monotonic() + processes.SECONDS
+        while "CONNECT" not in self.log.read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        return "CONNECT" in self.log.read_text()
 
 
 @contextmanager

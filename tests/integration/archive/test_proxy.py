@@ -51,7 +51,7 @@ def test_everything_goes_through_the_proxy_that_is_named(
     archive = Archive(private, tmp_path, tree, ca_file=certificates.ca, proxy=proxy.url)
     archive()
     assert archive.verify()["msg"] == "14 objects read back"
-    assert proxy.tunnels
+    assert proxy.was_used()
     with pytest.raises(Unreachable, match="The store does not answer"):
         archive(proxy="http://127.0.0.1:9")
 
@@ -67,9 +67,11 @@ def test_a_proxy_that_refuses_is_named(private: S3, tmp_path: Path, tree: Path, 
 
 def test_a_client_of_boto3_goes_through_them_too(private: S3, tmp_path: Path, certificates: Certificates, proxy: Proxy) -> None:
     settings = {**NOTHING, **private.settings(tmp_path), "ca_file": certificates.ca, "proxy": proxy.url}
-    names = [bucket["Name"] for bucket in clients.client("s3", settings).list_buckets()["Buckets"]]
+    client = clients.client("s3", settings)
+    names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
+    client.close()
     assert private.bucket in names
-    assert proxy.tunnels
+    assert proxy.was_used()
 
 
 @pytest.mark.parametrize(
