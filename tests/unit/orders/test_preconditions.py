@@ -12,7 +12,7 @@ from tests.unit.orders.test_order import order
 
 
 def inventory(**parts: Any) -> dict[str, Any]:
-    return {"unknown": [], "empty": [], "known": ["db1", "db2"], "hosts": {}, **parts}
+    return {"unknown": [], "empty": [], "unresolved": [], "known": ["db1", "db2"], "hosts": {}, **parts}
 
 
 def test_a_name_that_is_nowhere_is_an_error_that_says_what_is_near() -> None:
@@ -31,3 +31,10 @@ def test_every_host_of_a_drill_is_marked_and_the_mark_is_no_part_of_its_settings
     with pytest.raises(Refused, match="does not mark b and 1 more with irctl_drills: allowed; nothing was run"):
         preconditions.targets(order(drill=True), inventory(hosts={"a": allowed, "b": bare, "c": {}}))
     assert preconditions.targets(order(), inventory(hosts={"b": bare})) == {"b": bare}
+
+
+@pytest.mark.parametrize("names", [["a,b", "a_b"], [".."], ["x", "."]])
+def test_no_two_hosts_keep_their_evidence_in_one_folder_and_none_outside(names: list[str]) -> None:
+    with pytest.raises(Refused, match="the folder of"):
+        preconditions.targets(order(), inventory(hosts={name: {} for name in names}))
+    assert [*preconditions.targets(order(), inventory(hosts={"a,b": {}, "!x": {}}))] == ["a,b", "!x"]
