@@ -130,7 +130,6 @@ def test_a_name_that_no_server_could_hold_is_refused(refused: Refused, option: s
         *(("capture-evidence", "--root", value) for value in ("/", "/proc", "log")),
         ("capture-evidence", "--temp", "x"),
         *(("renew-certificate", "--name", value) for value in ("../../etc", "-x", ".x", "a/b")),
-        *(("block-ip", "--allow-private", value) for value in ("", "maybe")),
         ("block-ip", "--backend", "x" * 300),
     ],
 )
