@@ -65,12 +65,13 @@ class ModuleAction(ActionBase):
         if self._entry_point() in OF_DRILLS and self._templar.template(variables.get("irctl_drills")) != "allowed":
             return {"failed": True, "refused": True, "msg": NOT_MARKED.format(host=variables["inventory_hostname"])}
         result = self._result(variables)
-        if snapshot := result.pop("snapshot", None):
-            folder = evidence_folder(self, variables)
+        snapshot, evidence = result.pop("snapshot", None), result.pop("evidence", None)
+        folder = evidence_folder(self, variables) if snapshot or evidence else ""  # once: an inventory may name it after the moment
+        if snapshot:
             snapshots.take(self, snapshot, folder)
             result["kept_in"] = folder
-        if evidence := result.pop("evidence", None):
-            result["kept"] = keep(evidence, evidence_folder(self, variables))
+        if evidence:
+            result["kept"] = keep(evidence, folder)
         return result
 
     def _result(self, task_vars: dict[str, Any]) -> dict[str, Any]:

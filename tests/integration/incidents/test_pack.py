@@ -445,7 +445,9 @@ def every_bit(folder: Path, name: str, named: list[str]) -> None:
             for bit in range(8):
                 os.pwrite(file.fileno(), bytes([content[at] ^ (1 << bit)]), at)
                 about = verify.read_manifest(folder)[0]
-                assert [str(one) for one in verify.signature_differences(folder, about)[0]] == named, (at, bit)
+                [difference] = map(str, verify.signature_differences(folder, about)[0])
+                of_another_purpose = difference.startswith("forbidden: manifest.json.sig")  # the bit was of the namespace's name
+                assert [difference] == named or of_another_purpose, (at, bit)
             os.pwrite(file.fileno(), bytes([content[at]]), at)
     assert found(folder) == []
 
@@ -748,7 +750,7 @@ def test_a_timestamp_without_an_authority_is_refused(case: Case) -> None:
     assert listing(case.home) == before
     unreachable = case.pack("--timestamp", IRCTL_TIMESTAMP_URL="http://127.0.0.1:1/")
     assert unreachable.code == 8
-    assert case.pack("--timestamp", IRCTL_TIMESTAMP_URL="file:///etc/passwd").code == 8
+    assert case.pack("--timestamp", IRCTL_TIMESTAMP_URL="file:///etc/passwd").code == 2, "every setting is checked when it is read"
 
 
 # Collecting and holding, as commands
