@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
-Path = str | os.PathLike[str]
+Path: TypeAlias = "str | os.PathLike[str]"
 
 
 class Unseen(Failure, OSError):

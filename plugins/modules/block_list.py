@@ -16,7 +16,7 @@ description:
 options:
   state:
     description: The step to do. V(listed), V(captured) and V(proved) only look; V(removed) takes the addresses out, for drills.
-      V(extended) lets what is left of O(record) stay for O(seconds) from now.
+      V(extended) lets what is left of O(record) stay for O(run_lease) from now.
     type: str
     choices: [listed, captured, changed, proved, removed, extended]
     default: listed
@@ -39,11 +39,10 @@ EXAMPLES = """
 - name: What blocking an address would do
   irctl.runbooks.block_list:
     backend: wafv2
-    wafv2_name_v4: blocked-v4
-    wafv2_web_acl: shop
-    addresses: [198.51.100.7]
-    protected: [192.0.2.0/24]
-    drills: allowed
+    edge_wafv2_name_v4: blocked-v4
+    edge_wafv2_web_acl: shop
+    edge_protected: [192.0.2.0/24]
+    address: [198.51.100.7]
 """
 RETURN = """
 found:

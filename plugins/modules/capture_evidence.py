@@ -28,7 +28,7 @@ author: irctl contributors (@irctl)
 EXAMPLES = """
 - name: What a capture of the last hour would take
   irctl.runbooks.capture_evidence:
-    roots: [/var/log/nginx]
+    root: [/var/log/nginx]
     since: 1h
 """
 RETURN = """
@@ -42,7 +42,7 @@ refusals:
   type: list
   elements: str
 gone:
-  description: Each of O(roots) that is not there or cannot be read, with a sentence.
+  description: Each O(root) that is not there or cannot be read, with a sentence.
   returned: when listed
   type: dict
 """

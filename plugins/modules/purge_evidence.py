@@ -11,7 +11,7 @@ description:
   - Without O(list), says which files are past retention, not on hold, and in the archive as they are here, and lists them.
   - With O(list), deletes the files that it names, and no others. If one of them is on hold, not past retention, changed since,
     replaced by a link, or not held by the store, nothing at all is deleted. One that is gone already is no objection.
-  - Carries a list out only where O(record) says that two people in two roles approved that very list.
+  - Carries a list out only where O(irctl_record) says that two people in two roles approved that very list.
   - Never deletes an incident's journal and manifest.
   - Own module, because C(ansible.builtin.file) with C(state=absent) follows paths and looks at no content.
 options:
@@ -32,7 +32,7 @@ EXAMPLES = """
 - name: What could be deleted
   irctl.runbooks.purge_evidence:
     tree: /var/lib/app/evidence
-    bucket: example-evidence
+    archive_evidence_bucket: example-evidence
 """
 RETURN = """
 summary:

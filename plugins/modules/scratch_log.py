@@ -8,7 +8,7 @@ DOCUMENTATION = """
 module: scratch_log
 short_description: Make what is hard to capture
 description:
-  - Makes the folder C(irctl-drill) below the first of O(roots), with a log that a process writes at full speed and rotates, a link
+  - Makes the folder C(irctl-drill) below the first O(root), with a log that a process writes at full speed and rotates, a link
     to C(/etc/shadow), a pipe, and a file with two names. The process ends by itself.
   - Also makes a snapshot as a capture that was killed leaves one in O(temp).
   - Own module, because a module that ends takes what it started with it, and one task for all is quicker than six.
@@ -24,8 +24,8 @@ author: irctl contributors (@irctl)
 EXAMPLES = """
 - name: A log under full load
   irctl.runbooks.scratch_log:
-    roots: [/var/log]
-    lifetime: 30s
+    root: [/var/log]
+    fault_lifetime: 30s
 """
 RETURN = """
 summary:
