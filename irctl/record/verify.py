@@ -18,6 +18,7 @@ import base64
 import binascii
 import bisect
 import hashlib
+import io
 import json
 import os
 import re
@@ -813,7 +814,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="OpenSSH's file of who has which key")
     arguments = parser.parse_args()
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         allowed, faults = _allowed(arguments.allowed_signers)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 SHOWN = 3  # of the sentences of one kind
@@ -19,13 +20,15 @@ class Doubt(NamedTuple):
         return f"This cannot be judged, because of '{self.what}' in {self.place}: {self.why}."
 
 
-class Findings(NamedTuple):
+@dataclass(frozen=True)
+class Findings:
     """Sentences that say where the list does not hold, and doubts whether it does."""
 
     gaps: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
 
-    def __add__(self, other: Findings) -> Findings:  # type: ignore[override]
+    def __add__(self, other: Findings) -> Findings:
+        """All of both, each doubt once."""
         return Findings(self.gaps + other.gaps, tuple(dict.fromkeys(self.doubts + other.doubts)))
 
 

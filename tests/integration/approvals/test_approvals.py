@@ -9,110 +9,15 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from irctl.record import journal, seal
 from irctl.record.journal import canonical
-from tests.conftest import Done
-from tests.integration.conftest import Collection
-
-ROLES = {
-    "ana@example.com": "",  # asks
-    "ben@example.com": "incident-commander",
-    "cyd@example.com": "security",
-    "dan@example.com": "incident-commander,security",
-    "fay@example.com": "incident-commander,security",
-}
-BOTH = ("incident-commander", "security")
-
-
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real key for everybody, and one for eve@example.com, whom nobody allows anything."""
-    folder = tmp_path_factory.mktemp("keys")
-    for who in [*ROLES, "eve@example.com"]:
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / who], check=True)
-    lines = [f"{who} {' '.join((folder / f'{who}.pub').read_text().split()[:2])} roles={ROLES[who]}" for who in ROLES]
-    (folder / "allowed").write_text("\n".join(lines) + "\n")
-    (folder / "allowed").chmod(0o600)
-    return folder
-
-
-def one_line(text: str) -> str:
-    """What is shown in lines of 80 columns, without their ends."""
-    return " ".join(text.split())
-
-
-@dataclass
-class Office:
-    """People with keys around one remediation, `freeze`, which touches a file and needs two approvals."""
-
-    collection: Collection
-    keys: Path
-    folder: Path
-
-    @property
-    def home(self) -> Path:
-        return self.collection.irctl.home
-
-    @property
-    def ran(self) -> bool:
-        return (self.folder / "frozen").exists()
-
-    def by(self, who: str, *words: str, key: str = "", **environment: str) -> Done:
-        """One command as this person."""
-        person = {"IRCTL_PRINCIPAL": who, "IRCTL_SIGNING_KEY": str(self.keys / (key or who)), "HOME": str(self.folder)}
-        allowed = {"IRCTL_ALLOWED_SIGNERS": str(self.keys / "allowed")}
-        return self.collection.irctl(*words, **person | allowed | environment)
-
-    def ask(self, *words: str, who: str = "ana@example.com") -> str:
-        done = self.by(who, "request", "freeze", "--host", "here", "--json", *words)
-        assert done.code == 0, done.err
-        return str(done.json["id"])
-
-    def approve(self, plan: str, who: str, role: str, *words: str, **more: str) -> Done:
-        return self.by(who, "approve", plan, "--as", role, "--yes", *words, **more)
-
-    def approved(self, *words: str) -> str:
-        """A request with both approvals, given by ben and cyd."""
-        plan = self.ask(*words)
-        for who, role in zip(("ben@example.com", "cyd@example.com"), BOTH, strict=True):
-            done = self.approve(plan, who, role)
-            assert done.code == 0, done.err
-        return plan
-
-    def run(self, *words: str, **environment: str) -> Done:
-        return self.by("ana@example.com", "remediate", "freeze", "--json", *words, **environment)
-
-    def refused(self, done: Done, sentence: str, code: int = 5) -> None:
-        """It ended so, for this reason, and nothing ran."""
-        assert (done.code, sentence in done.err) == (code, True), done
-        assert "Traceback" not in done.err
-        assert not self.ran, "it ran all the same"
-
-    def journal(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.home / "journal.jsonl").read_text().splitlines()]
-
-    def edit(self, path: Path, **changes: Any) -> Path:
-        """Write a document again with these changes, just as irctl would."""
-        path.write_bytes(canonical({**json.loads(path.read_bytes()), **changes}) + b"\n")
-        return path
-
-
-@pytest.fixture
-def office(collection: Collection, keys: Path, tmp_path: Path) -> Office:
-    options: dict[str, object] = {"level": {"type": "int", "description": "How much.", "default": 1}}
-    touch = f"ansible.builtin.file: {{path: {tmp_path}/frozen, state: touch}}"
-    collection.role("freeze", options, {"approvals": list(BOTH)}, change=touch)
-    return Office(collection, keys, tmp_path)
+from tests.integration.approvals.conftest import BOTH, Office, ago, one_line, signers
 
 
 def test_two_people_with_two_keys_approve_and_it_runs_once(office: Office) -> None:
@@ -169,80 +74,6 @@ def test_a_plan_and_its_approvals_may_be_carried_in_files(office: Office) -> Non
     office.refused(office.run("--plan", str(plan), "--approval", str(files[0])), "waits for the approval of security")
     done = office.run("--plan", str(plan), "--approval", str(files[0]), "--approval", str(files[1]))
     assert (done.code, office.ran) == (0, True), done.err
-
-
-def test_who_requests_does_not_approve(office: Office) -> None:
-    plan = office.ask(who="dan@example.com")
-    office.refused(
-        office.approve(plan, "dan@example.com", "security"), "the request is of dan@example.com, and who requests does not"
-    )
-    assert not (office.home / "approvals").exists()
-
-
-def test_nobody_requests_in_the_name_of_another(office: Office) -> None:
-    done = office.by("ana@example.com", "request", "freeze", "--host", "here", key="dan@example.com")
-    office.refused(done, "it says that it is of ana@example.com, and dan@example.com signed it")
-    assert not (office.home / "requests").exists()
-
-
-@pytest.mark.parametrize("name", ["Dan@example.com", "ｄan@example.com", "dan", "dän@example.com"])
-def test_a_look_alike_of_a_name_is_nobody(office: Office, name: str) -> None:
-    plan = office.ask(who="dan@example.com")
-    office.refused(office.approve(plan, name, "security", key="dan@example.com"), "is nobody whom")
-    office.refused(office.by(name, "request", "freeze", "--host", "here", key="dan@example.com"), "is nobody whom")
-
-
-@pytest.mark.parametrize("variant", ["Dan@example.com", "dan"])
-def test_a_look_alike_in_the_allowed_signers_file_is_not_another_person(office: Office, variant: str) -> None:
-    lines = (office.keys / "allowed").read_text().replace("ben@example.com", variant)
-    other = office.folder / "allowed"
-    other.write_text(lines)
-    plan = office.ask(who="dan@example.com")
-    done = office.approve(plan, variant, "incident-commander", key="ben@example.com", IRCTL_ALLOWED_SIGNERS=str(other))
-    assert done.code in (2, 5)
-    assert "a principal in lower case" in done.err or "the request is of dan@example.com" in done.err
-    assert not (office.home / "approvals").exists()
-
-
-def test_one_person_does_not_approve_in_two_roles(office: Office) -> None:
-    plan = office.ask()
-    assert office.approve(plan, "dan@example.com", "security").code == 0
-    office.refused(
-        office.approve(plan, "dan@example.com", "incident-commander"), "dan@example.com approved as security, and roles are"
-    )
-    carried = office.folder / "second.json"
-    elsewhere = {"IRCTL_HOME": str(office.folder / "elsewhere")}
-    shutil.copytree(office.home / "requests", office.folder / "elsewhere" / "requests")
-    assert office.approve(plan, "dan@example.com", "incident-commander", "--out", str(carried), **elsewhere).code == 0
-    office.refused(office.run("--plan", plan, "--approval", str(carried)), "roles are different people")
-
-
-def test_a_role_that_somebody_does_not_hold_is_not_his(office: Office) -> None:
-    plan = office.ask()
-    office.refused(office.approve(plan, "ben@example.com", "security"), "ben@example.com does not hold the role security")
-    office.refused(office.approve(plan, "ben@example.com", "finance"), "freeze needs no approval as finance")
-
-
-def test_a_role_that_was_taken_away_since_does_not_count(office: Office) -> None:
-    office.approved()
-    less = office.folder / "less"
-    less.write_text((office.keys / "allowed").read_text().replace("roles=security", "roles=finance"))
-    done = office.run("--host", "here", IRCTL_ALLOWED_SIGNERS=str(less))
-    office.refused(done, "cyd@example.com does not hold the role security")
-
-
-def test_an_allowed_signers_file_that_others_can_write_to_proves_nothing(office: Office) -> None:
-    office.approved()
-    open_to_all = office.folder / "open"
-    shutil.copy(office.keys / "allowed", open_to_all)
-    open_to_all.chmod(0o666)
-    office.refused(office.run("--host", "here", IRCTL_ALLOWED_SIGNERS=str(open_to_all)), "others can write to the file", code=2)
-    folder = office.folder / "shared"
-    folder.mkdir(mode=0o777)
-    folder.chmod(0o777)
-    shutil.copy(office.keys / "allowed", folder)
-    done = office.run("--host", "here", IRCTL_ALLOWED_SIGNERS=str(folder / "allowed"))
-    office.refused(done, "others can write to the folder", code=2)
 
 
 def test_one_byte_in_what_would_run_is_not_what_was_approved(office: Office) -> None:
@@ -348,10 +179,6 @@ path.write_bytes(request.documents.canonical(signed) + b"\\n")
     return path
 
 
-def ago(**length: float) -> str:
-    return (datetime.now(UTC) - timedelta(**length)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def test_a_request_holds_in_its_own_time_only(office: Office) -> None:
     plan = office.ask()
     cases = {
@@ -405,49 +232,6 @@ def test_a_clock_that_was_set_back_makes_no_expired_request_valid_again(office: 
     office.refused(office.approve(plan, "dan@example.com", "security"), "expired at")
     journal.append(office.home, {"event": "note"})  # and a line with the earlier time again
     office.refused(office.run("--plan", plan), "expired at")
-
-
-def signers(office: Office, name: str, *lines: str) -> str:
-    """Another allowed-signers file, of the usual one with lines more; {ben} stands for ben's key."""
-    known = {
-        who.partition("@")[0]: " ".join((office.keys / f"{who}.pub").read_text().split()[:2]) for who in [*ROLES, "eve@example.com"]
-    }
-    usual = (office.keys / "allowed").read_text()
-    path = office.folder / name
-    path.write_text(usual + "".join(f"{line.format(**known)}\n" for line in lines))
-    path.chmod(0o600)
-    return str(path)
-
-
-def test_one_key_under_two_names_is_one_person(office: Office) -> None:
-    """Also where the second name has it inside a certificate, or is another key of a person who has both."""
-    two = {"IRCTL_ALLOWED_SIGNERS": signers(office, "two", "gil@example.com {ben} roles=security")}
-    plan = office.ask()
-    assert office.approve(plan, "ben@example.com", "incident-commander", **two).code == 0
-    done = office.approve(plan, "gil@example.com", "security", key="ben@example.com", **two)
-    office.refused(done, "gil@example.com cannot approve as security: ben@example.com approved as incident-commander")
-    hers = {"IRCTL_ALLOWED_SIGNERS": signers(office, "hers", "ana@example.com {eve}", "hal@example.com {eve} roles=security")}
-    done = office.approve(office.ask(), "hal@example.com", "security", key="eve@example.com", **hers)
-    office.refused(done, "hal@example.com cannot approve: the request is of ana@example.com")
-
-
-def test_a_certificate_is_no_second_key(office: Office) -> None:
-    for name in ("ben@example.com", "ben@example.com.pub"):
-        shutil.copy(office.keys / name, office.folder)
-    words = ["ssh-keygen", "-q", "-s", office.keys / "eve@example.com", "-I", "x", "-n", "gil@example.com"]
-    subprocess.run([*words, office.folder / "ben@example.com.pub"], check=True)
-    cert = " ".join((office.folder / "ben@example.com-cert.pub").read_text().split()[:2])
-    for number, line in enumerate(
-        (f"gil@example.com {cert} roles=security", "gil@example.com Cert-Authority {eve} roles=security")
-    ):
-        two = {"IRCTL_ALLOWED_SIGNERS": signers(office, f"cert{number}", line)}
-        plan = office.ask()
-        assert office.approve(plan, "ben@example.com", "incident-commander", **two).code == 0, "the other lines are used"
-        key = str(office.folder / "ben@example.com-cert.pub")
-        done = office.by("gil@example.com", "approve", plan, "--as", "security", "--yes", IRCTL_SIGNING_KEY=key, **two)
-        assert done.code in (1, 5), done
-        office.refused(done, "", code=done.code)
-        office.refused(office.run("--plan", plan, **two), "waits for the approval of security")
 
 
 def test_the_record_says_who_named_the_file_of_keys_and_verifying_checks_its_approvals_again(office: Office) -> None:
@@ -528,43 +312,6 @@ def test_a_revoked_approval_does_not_count_even_when_its_record_is_removed(offic
     assert "revoked by cyd@example.com" in office.by("ana@example.com", "approvals").out
 
 
-def test_forged_and_edited_approvals_are_refused(office: Office) -> None:
-    plan = office.approved()
-    slot = office.home / "approvals" / plan / "security.json"
-    good = slot.read_bytes()
-    commander = json.loads((slot.parent / "incident-commander.json").read_bytes())
-    cases = {
-        "cyd@example.com: it is not a signature of these words": {"signed_at": ago(seconds=1)},
-        "fay@example.com: it is not a signature of these words": {"principal": "fay@example.com"},
-        "was edited: it is an approval as incident-commander": {"role": "incident-commander"},
-        "ben@example.com: it is not a signature of these words": {**commander, "role": "security"},
-        "is not approval-1": {"signature": "trust me"},
-    }
-    for why, changes in cases.items():
-        office.edit(slot, **changes)
-        office.refused(office.run("--plan", plan), why)
-        slot.write_bytes(good)
-    slot.write_bytes(good.replace(b",", b", ", 1))
-    office.refused(office.run("--plan", plan), "was edited: it is not byte for byte")
-    slot.rename(office.folder / "elsewhere.json")
-    slot.symlink_to(office.folder / "elsewhere.json")
-    office.refused(office.run("--plan", plan), "is a link, and none is followed")
-
-
-def test_a_signature_of_a_key_that_is_not_allowed_is_refused_where_it_is_made_and_where_it_is_used(office: Office) -> None:
-    plan = office.ask()
-    done = office.approve(plan, "cyd@example.com", "security", key="eve@example.com")
-    office.refused(done, "cyd@example.com: no key in")
-    mine = office.folder / "mine"
-    line = (office.keys / "allowed").read_text().splitlines()
-    stranger = " ".join((office.keys / "eve@example.com.pub").read_text().split()[:2])
-    mine.write_text("\n".join([one for one in line if "cyd" not in one] + [f"cyd@example.com {stranger} roles=security"]) + "\n")
-    done = office.approve(plan, "cyd@example.com", "security", key="eve@example.com", IRCTL_ALLOWED_SIGNERS=str(mine))
-    assert done.code == 0, "on a machine of hers"
-    assert office.approve(plan, "ben@example.com", "incident-commander").code == 0
-    office.refused(office.run("--plan", plan), "cyd@example.com: no key in")
-
-
 def test_of_two_approvals_in_a_race_for_one_slot_one_wins(office: Office) -> None:
     plan = office.ask()
     people = ["cyd@example.com", "dan@example.com", "fay@example.com"]
@@ -634,115 +381,6 @@ def test_the_approval_of_one_incident_is_none_of_another(office: Office) -> None
         "approved",
         "approval-spent",
     ]
-
-
-GLASS = ("--host", "here", "--break-glass", "nobody who may approve answers the phone")
-
-
-def test_the_glass_is_not_broken_where_the_configuration_does_not_allow_it(office: Office) -> None:
-    office.refused(office.run(*GLASS), "--break-glass: the configuration does not allow it")
-    office.collection.role("thaw", about={"approvals": []})
-    done = office.by("ana@example.com", "remediate", "thaw", *GLASS, IRCTL_BREAK_GLASS="24h")
-    office.refused(done, "--break-glass: no such option", code=2)
-    office.refused(office.run(*GLASS, IRCTL_BREAK_GLASS="soon"), "IRCTL_BREAK_GLASS: a duration is", code=2)
-    assert not (office.home / "uncountersigned").exists()
-
-
-def test_breaking_the_glass_is_loud_and_every_command_says_so_until_somebody_else_countersigns(office: Office) -> None:
-    done = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, IRCTL_BREAK_GLASS="24h")
-    assert (done.code, office.ran) == (0, True), done.err
-    assert (
-        "warning: BREAKING THE GLASS: freeze without the approval of incident-commander and security, by dan@example.com"
-        in done.err
-    )
-    run = done.json["run"]
-    begun = json.loads((Path(done.json["folder"]) / "run.json").read_text())["approval"]
-    assert (begun["break_glass"], begun["by"]) == (GLASS[-1], "dan@example.com")
-    checked = office.by("ana@example.com", "evidence", "verify", done.json["run"])
-    assert (checked.code, "dan@example.com broke the glass: nobody who may approve" in checked.out) == (0, True), checked
-    said = f"warning: run {run} broke the glass"
-    for words in (["runs"], ["approvals"], ["doctor"], ["remediate", "freeze", "--host", "here", "--check"]):
-        assert said in office.by("ana@example.com", *words).err, words
-    own = office.by("dan@example.com", "approvals", "countersign", run, "--as", "security")
-    assert (own.code, "dan@example.com cannot countersign" in own.err) == (5, True)
-    wrong = office.by("ben@example.com", "approvals", "countersign", run, "--as", "security")
-    assert (wrong.code, "does not hold the role security" in wrong.err) == (5, True)
-    forged = office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security", key="eve@example.com")
-    assert (forged.code, "no key in" in forged.err) == (5, True)
-    assert said in office.by("ana@example.com", "runs").err
-    assert office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security").code == 0
-    assert office.by("ana@example.com", "runs").err == ""
-    assert "no run waits to be countersigned" in one_line(office.by("ana@example.com", "doctor").out)
-    again = office.by("ben@example.com", "approvals", "countersign", run, "--as", "incident-commander")
-    assert (again.code, "was countersigned before, by cyd@example.com" in again.err) == (5, True)
-    last = office.journal()[-1]
-    assert (last["event"], last["by"], last["late"]) == ("countersigned", "cyd@example.com", False)
-
-
-def test_a_countersignature_that_is_late_is_overdue_and_a_removed_marker_does_not_hide_it(
-    office: Office, wait_until: Callable[..., Any]
-) -> None:
-    done = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, IRCTL_BREAK_GLASS="1s")
-    run = done.json["run"]
-    wait_until(lambda: "is OVERDUE since" in office.by("ana@example.com", "runs").err)
-    (office.home / "uncountersigned" / f"{run}.json").unlink()
-    assert "is OVERDUE since" in office.by("ana@example.com", "doctor").out
-    assert office.by("fay@example.com", "approvals", "countersign", run, "--as", "security").code == 0
-    assert office.journal()[-1]["late"] is True
-    assert "OVERDUE" not in office.by("ana@example.com", "doctor").out
-
-
-def test_an_unsigned_line_in_the_journal_is_no_countersignature(office: Office) -> None:
-    run = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, IRCTL_BREAK_GLASS="24h").json["run"]
-    (office.home / "uncountersigned" / f"{run}.json").unlink()
-    journal.append(office.home, {"event": "countersigned", "run": run, "role": "security", "by": "cyd@example.com", "late": False})
-    said = "must be countersigned by"
-    assert said in one_line(office.by("ana@example.com", "doctor").out)
-    path = office.home / "countersigned" / f"{run}.json"
-    path.parent.mkdir()
-    manifest = hashlib.sha256((office.home / "runs" / run / "manifest.json").read_bytes()).hexdigest()
-    forged = {"schema": "irctl/countersign/1", "run": run, "manifest": manifest, "role": "security", "principal": "cyd@example.com"}
-    armour = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
-    path.write_bytes(canonical({**forged, "signed_at": ago(seconds=1), "signature": armour}) + b"\n")
-    assert said in one_line(office.by("ana@example.com", "doctor").out)
-    path.unlink()
-    assert office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security").code == 0
-    assert "no run waits to be countersigned" in one_line(office.by("ana@example.com", "doctor").out)
-    path.unlink()
-    assert said in one_line(office.by("ana@example.com", "doctor").out)
-
-
-def test_who_breaks_the_glass_signs_that_and_another_key_countersigns(office: Office) -> None:
-    done = office.by("dan@example.com", "remediate", "freeze", *GLASS, key="eve@example.com", IRCTL_BREAK_GLASS="24h")
-    office.refused(done, "dan@example.com: no key in")
-    done = office.by("dan@example.com", "remediate", "freeze", *GLASS, IRCTL_SIGNING_KEY="", IRCTL_BREAK_GLASS="24h")
-    office.refused(done, "signing_key: it is not set", code=2)
-    office.refused(office.run(*GLASS, IRCTL_BREAK_GLASS="73h"), "break_glass: at most 3d", code=2)
-    assert not (office.home / "uncountersigned").exists()
-    two = {"IRCTL_ALLOWED_SIGNERS": signers(office, "two", "gil@example.com {dan} roles=security"), "IRCTL_BREAK_GLASS": "24h"}
-    run = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, **two).json["run"]
-    words = ("approvals", "countersign", run, "--as", "security")
-    own = office.by("gil@example.com", *words, key="dan@example.com", **two)
-    assert (own.code, "gil@example.com cannot countersign: dan@example.com broke the glass" in own.err) == (5, True), own
-
-
-def test_a_run_that_was_refused_waits_for_no_countersignature(office: Office) -> None:
-    office.collection.role("stuck", None, {"approvals": ["security"]}, guard="ansible.builtin.fail: {msg: It cannot be done now.}")
-    glass = {"IRCTL_BREAK_GLASS": "24h"}
-    done = office.by("dan@example.com", "remediate", "stuck", "--json", *GLASS, **glass)
-    assert (done.code, done.json["outcome"]) == (5, "refused"), done
-    assert office.by("ana@example.com", "runs").err == ""
-    assert "no run waits to be countersigned" in one_line(office.by("ana@example.com", "doctor").out)
-    signed = office.by("cyd@example.com", "approvals", "countersign", done.json["run"], "--as", "security")
-    assert (signed.code, "was refused and changed nothing" in signed.err) == (2, True), signed
-
-
-def test_what_is_countersigned_is_the_record_as_it_was_sealed(office: Office) -> None:
-    run = office.by("dan@example.com", "remediate", "freeze", "--json", *GLASS, IRCTL_BREAK_GLASS="24h").json["run"]
-    (office.home / "runs" / run / "result.json").write_text("{}")
-    done = office.by("cyd@example.com", "approvals", "countersign", run, "--as", "security")
-    assert (done.code, "is not as it was sealed" in done.err) == (8, True)
-    assert not (office.home / "countersigned").exists()
 
 
 def test_what_needs_no_approval_runs_from_a_plan_too_and_once(office: Office) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from irctl.errors import INVALID
-from tests.integration.approvals.test_approvals import Office, keys, office  # noqa: F401 - fixtures
+from tests.integration.approvals.conftest import Office
 
 LOCAL = {"ansible_connection": "local"}
 TEMPLATE = {"ansible_host": "{{ site }}"}
@@ -42,7 +42,7 @@ MOVED = {
 
 
 @pytest.mark.parametrize("change", MOVED)
-def test_an_inventory_that_was_changed_after_the_approval_voids_it(office: Office, change: str) -> None:  # noqa: F811
+def test_an_inventory_that_was_changed_after_the_approval_voids_it(office: Office, change: str) -> None:
     tasks = office.collection.root / "roles" / "freeze" / "tasks" / "main.yml"
     tasks.write_text(tasks.read_text() + "# reads freeze_depth\n")
     before, after = MOVED[change]
@@ -52,21 +52,21 @@ def test_an_inventory_that_was_changed_after_the_approval_voids_it(office: Offic
     office.refused(office.run("--plan", plan), HERE)
 
 
-def test_what_a_group_says_counts_too(office: Office) -> None:  # noqa: F811
+def test_what_a_group_says_counts_too(office: Office) -> None:
     inventory(office, {"ansible_user": "app"})
     plan = office.approved()
     inventory(office, {"ansible_user": "root"})
     office.refused(office.run("--plan", plan), HERE)
 
 
-def test_an_inventory_that_says_the_same_runs(office: Office) -> None:  # noqa: F811
+def test_an_inventory_that_says_the_same_runs(office: Office) -> None:
     inventory(office, ansible_become_user="app", freeze_level="{{ depth }}", depth=2)
     plan = office.approved()
     done = office.run("--plan", plan)
     assert (done.code, office.ran) == (0, True), done
 
 
-def test_who_approves_sees_where_it_runs_and_no_password(office: Office) -> None:  # noqa: F811
+def test_who_approves_sees_where_it_runs_and_no_password(office: Office) -> None:
     inventory(office, ansible_host="10.0.0.5", ansible_become_password="hunter2")
     plan = office.ask()
     shown = office.by("ben@example.com", "approve", plan, "--as", "incident-commander", "--yes").out
@@ -76,7 +76,7 @@ def test_who_approves_sees_where_it_runs_and_no_password(office: Office) -> None
     assert not [text for text in [shown, *kept] if "hunter2" in text]
 
 
-def test_what_a_lookup_gives_is_planned_and_used_as_it_was_planned(office: Office) -> None:  # noqa: F811
+def test_what_a_lookup_gives_is_planned_and_used_as_it_was_planned(office: Office) -> None:
     """A value that is another each time it is asked for is asked for once."""
     counter = office.folder / "asked"
     inventory(office, freeze_level="{{ lookup('pipe', 'echo x >> " + str(counter) + "; wc -l < " + str(counter) + "') | int }}")
@@ -86,6 +86,6 @@ def test_what_a_lookup_gives_is_planned_and_used_as_it_was_planned(office: Offic
     assert counter.read_text() == "x\n"
 
 
-def test_what_cannot_be_resolved_is_refused_before_anything_is_run(office: Office) -> None:  # noqa: F811
+def test_what_cannot_be_resolved_is_refused_before_anything_is_run(office: Office) -> None:
     inventory(office, ansible_host="{{ nowhere_said }}")
     office.refused(office.run("--host", "here"), "inventory: ansible_host of here cannot be resolved before the run", INVALID)

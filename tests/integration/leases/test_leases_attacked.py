@@ -14,7 +14,7 @@ import yaml
 
 from irctl.errors import EVIDENCE, FAILED, REFUSED
 from tests.conftest import write_inventory
-from tests.integration.approvals.test_approvals import BOTH, Office, keys
+from tests.integration.approvals.conftest import BOTH, Office, keys
 from tests.integration.conftest import Collection
 from tests.integration.leases.test_leases import Switch, switch
 
