@@ -64,9 +64,13 @@ def _permission(settings: Settings, lease: Lease, seconds: int, total: int) -> t
 
 
 def approved_seconds(begun: dict[str, Any], extended: int) -> int:
-    """How long the change of this run may last by what was approved; `extended` is what later approvals allowed. Pure."""
-    request = begun["approval"].get("request") or {}
-    return max(int(request.get("lease") or 0), extended)
+    """How long the change of this run may last, in seconds: as it was requested, or as who broke the glass has signed. Pure.
+
+    `extended` is what later approvals allowed.
+    """
+    permission = begun["approval"]
+    request = permission.get("request") or {}
+    return max(int(request.get("lease") or 0), int(permission.get("lease") or 0), extended)
 
 
 @contextmanager

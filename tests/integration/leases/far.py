@@ -104,6 +104,15 @@ class Far:
         assert (done.code, self.frozen, len(self.armed)) == (0, True, 1), done
         return str(done.json["run"])
 
+    def extend(self, run: str, length: str) -> Done:
+        """Have somebody else approve the same for so long, and extend it. Breaking the glass allowed the first time only."""
+        asked = self.irctl("request", "db-freeze-writes", "--host", "h1", "--database", self.database, "--for", length, "--json")
+        assert asked.code == 0, asked
+        ben = {"IRCTL_PRINCIPAL": "ben@example.com", "IRCTL_SIGNING_KEY": str(self.irctl.home.parent / "ben")}
+        approved = self.irctl("approve", asked.json["id"], "--as", "incident-commander", "--yes", **ben)
+        assert approved.code == 0, approved
+        return self.irctl("leases", "extend", run, "--for", length)
+
     def lease(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.host.read(f"{LEASES}/{self.armed[0]}/lease.json"))
         return found
@@ -168,14 +177,17 @@ class Far:
 def make(own: Set, folder: Path, **more: Any) -> Irctl:
     """irctl with a home of its own, allowed to break the glass, and with a timer that was seen at work."""
     folder.mkdir(exist_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "who"], check=True)
     allowed = folder / "allowed"
-    allowed.write_text(f"ana@example.com {' '.join((folder / 'who.pub').read_text().split()[:2])} roles=incident-commander\n")
+    with allowed.open("w") as file:
+        for who in ("ana", "ben"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / who], check=True)
+            key = " ".join((folder / f"{who}.pub").read_text().split()[:2])
+            file.write(f"{who}@example.com {key} roles=incident-commander\n")
     allowed.chmod(0o600)
     irctl = irctl_for(own, folder, **more)
     irctl.environment |= {
         "IRCTL_PRINCIPAL": "ana@example.com",
-        "IRCTL_SIGNING_KEY": str(folder / "who"),
+        "IRCTL_SIGNING_KEY": str(folder / "ana"),
         "IRCTL_ALLOWED_SIGNERS": str(allowed),
         "IRCTL_BREAK_GLASS": "24h",
     }

@@ -76,7 +76,7 @@ def test_it_is_extended_on_the_host_first_and_never_beyond_its_limit(far: Far) -
     run = far.leased("1m")
     assert [lease["armed"] for lease in far.on()] == [{"h1": "host"}]
     assert "controller + host timer" in far.irctl("leases").out
-    moved = far.irctl("leases", "extend", run, "--for", "30m")
+    moved = far.extend(run, "30m")
     assert moved.code == 0, moved
     far.rewrite(uptime=-120.0)
     assert (far.look(), far.frozen) == (0, True)
@@ -92,7 +92,7 @@ def test_a_host_that_cannot_be_reached_keeps_the_lease_as_it_was(far: Far) -> No
     run = far.leased()
     [before], there = far.on(), far.lease()["seconds"]
     far.host.run("systemctl", "stop", "ssh.socket", "ssh", check=False)
-    refused = far.irctl("leases", "extend", run, "--for", "1h")
+    refused = far.irctl("leases", "extend", run, "--for", "10m")
     far.host.run("systemctl", "start", "ssh")
     assert (refused.code, "so the lease is as it was: h1: " in refused.err) == (REFUSED, True), refused
     [after] = far.on()
@@ -104,7 +104,7 @@ def test_a_lease_that_the_host_has_ended_cannot_be_extended_and_ends_here_as_unc
     run = far.leased()
     far.rewrite(uptime=-1800.0)
     assert (far.look(), far.frozen) == (0, False)
-    refused = far.irctl("leases", "extend", run, "--for", "1h")
+    refused = far.irctl("leases", "extend", run, "--for", "10m")
     assert (refused.code, "The host has ended it" in refused.err) == (REFUSED, True), refused
     ended = far.irctl("leases", "end", run, "--json")
     assert (ended.code, ended.json["how"].startswith("unchanged by")) == (0, True), ended
@@ -133,7 +133,7 @@ def test_who_may_not_become_root_is_told_that_only_the_controller_ends_it(far: F
         assert "ends by the controller's timer only: no root on the host" in done.err
         [lease] = far.on()
         assert lease["armed"] == {"h1": "controller"}
-        assert far.irctl("leases", "extend", lease["run"], "--for", "1h").code == 0
+        assert far.extend(lease["run"], "1h").code == 0
         assert far.irctl("leases", "end", lease["run"]).code == 0
         assert not far.frozen
     finally:
