@@ -15,7 +15,9 @@ from ansible.template import Templar
 
 REACH = "ansible_"  # the beginning of each variable by which Ansible connects, becomes somebody else and finds an interpreter
 NOT_SAID = {"group_names", "inventory_dir", "inventory_file", "inventory_hostname", "inventory_hostname_short"}
-_SECRET = re.compile(r"(pass|password|passphrase|secret|token)\Z")
+_SECRET = re.compile(r"pass|pwd|secret|token|key|credential|private|auth", re.IGNORECASE)
+_PLACE = re.compile(r"(file|path|dir|folder|root|user|method|mode|checking)s?\Z", re.IGNORECASE)  # says where a secret is, or how
+_ADDRESS_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _TEMPLATE = re.compile(r"\{[{%]")
 
 
@@ -60,9 +62,22 @@ def _is_template(value: Any) -> bool:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if isinstance(value, EncryptedString) or (_SECRET.search(name) and value not in (None, "")):
+    """The value, or its fingerprint where it may be a secret: by its name, or because a password stands in it."""
+    if isinstance(value, Mapping):
+        return {key: _shown(f"{name} {key}" if _is_secret(name) else str(key), one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(name, one) for one in value]
+    if isinstance(value, EncryptedString) or (isinstance(value, str) and value and _may_be_secret(name, value)):
         return f"a secret with the fingerprint {_fingerprint(name, str(value))}"
     return value
+
+
+def _may_be_secret(name: str, value: str) -> bool:
+    return _is_secret(name) or bool(_ADDRESS_WITH_PASSWORD.search(value))
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET.search(name)) and not _PLACE.search(name)
 
 
 @cache
