@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "irctl" / "record" / "verify.py"
-PARTS = ("manifest_format", "contents", "journal_lines", "allowed_signers", "signature_check", "checker", "verify_command")
+PARTS = ("manifest_format", "contents", "journal_lines", "allowed_signers", "signature_check", "folder_check", "verify_command")
 HEAD = '''"""Check a sealed folder of irctl, or a copy of one: python3 verify.py FOLDER [--allowed-signers FILE].
 
 It needs Python 3.8 or later and, for a signed pack, ssh-keygen; nothing else of irctl, no network. A pack carries a copy of

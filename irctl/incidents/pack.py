@@ -15,7 +15,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError
 from irctl.incidents import checklist, incidents, pack_place, packed_runs, reports
-from irctl.record import checking, contents, journal_lines, runs, seal, signing, timestamps, verify
+from irctl.record import anchored_check, contents, journal_lines, runs, seal, signing, timestamps, verify
 from irctl.record.folders import make_folder
 from irctl.record.known import known
 from irctl.record.manifest_format import APART, KEY, MANIFEST, NAMESPACE, SIGNATURE, TIMESTAMP, stamped_of
@@ -101,7 +101,7 @@ def _require_plain(folder: Path) -> None:
 def _require_whole_journal(home: Path, packed: Packed) -> None:
     """Raises EvidenceError where the incident's journal is not the one whose lines the home's journal knows."""
     heads = known(home).heads.get(packed.incident, {})
-    for one in checking.head_differences(packed.folder, heads):
+    for one in anchored_check.head_differences(packed.folder, heads):
         raise EvidenceError(f"{packed.incident} cannot be packed: {one}. Somebody changed its journal; bring back the lines of it")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError
-from irctl.record import checking
+from irctl.record import anchored_check
 from irctl.record.known import Known, known
 from irctl.record.manifest_format import INCIDENT_ID, MANIFEST, RUN_ID, read_file
 from irctl.record.verify_command import visible
@@ -49,7 +49,7 @@ def _incident_faults(home: Path, by_home: Known) -> Iterator[str]:
         if incident not in there:
             yield f"the record of incident {visible(incident)} is gone"
             continue
-        for one in checking.head_differences(folder, heads):
+        for one in anchored_check.head_differences(folder, heads):
             yield f"incident {incident}: {one}"
         packs = list(by_home.packs.get(incident, {}))
         if packs and not paths.exists(home / "staging" / f"pack-{incident}") and _digest(folder) != packs[-1]:

@@ -726,7 +726,7 @@ def timestamp_differences(folder: Path, manifest: dict[str, Any]) -> list[Differ
     return [] if actual == stamp and bytes.fromhex(stamp["of"]) in content else [Difference("changed", TIMESTAMP)]
 
 
-# checker.py
+# folder_check.py
 
 
 PACKED_RUN = re.compile(rf"runs/({RUN_ID.pattern})/(?:manifest|run|result)\.json", re.ASCII)

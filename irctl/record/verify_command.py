@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from irctl.record.allowed_signers import AllowedKey, read_allowed_signers
-from irctl.record.checker import Report, check
+from irctl.record.folder_check import Report, check
 from irctl.record.manifest_format import TIMESTAMP, NotSealed, read_file
 
 OK, INVALID, NOT_AS_SEALED = 0, 2, 8

@@ -17,7 +17,7 @@ from irctl.cli.views import verification
 from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invalid
 from irctl.incidents import collect as collection
 from irctl.incidents import copying, incidents, pack_place
-from irctl.record import checking, journal, runs, signing
+from irctl.record import anchored_check, journal, runs, signing
 
 if TYPE_CHECKING:
     from irctl.catalog.config import Settings
@@ -44,7 +44,7 @@ def verify(ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: s
     home, folder = settings.home_path, _folder(settings, what)
     allowed, ca = _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
     with pack_place.at_rest(home, folder.name) if _is_of(home, folder) else nullcontext():
-        checked = checking.check(folder, home, allowed, ca)
+        checked = anchored_check.check(folder, home, allowed, ca)
         differences, notes = recheck.recheck_all(folder, checked.manifest, allowed.path if allowed else None)
     checked.differences += differences
     checked.notes += notes
@@ -92,7 +92,7 @@ def _file(option: str, given: str | None) -> Path | None:
     return path
 
 
-def _legal_hold(home: Path, folder: Path, checked: checking.Checked) -> str:
+def _legal_hold(home: Path, folder: Path, checked: anchored_check.Checked) -> str:
     """The reason of the incident's legal hold, by the home or else by the pack's own journal; '' where it is not on hold."""
     if "incident" not in checked.manifest:
         return ""

@@ -8,7 +8,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.cli import render
-from irctl.record.checking import Checked
+from irctl.record.anchored_check import Checked
 
 
 def show(folder: Path, checked: Checked, hold: str, *, as_json: bool) -> None:

@@ -23,7 +23,7 @@ import pytest
 from irctl.catalog import config
 from irctl.errors import Busy
 from irctl.incidents import incidents, pack_place
-from irctl.record import checking, journal, seal, verify
+from irctl.record import anchored_check, journal, seal, verify
 from tests.cli.conftest import listing
 from tests.conftest import Done, Irctl
 from tests.integration.conftest import Collection
@@ -62,7 +62,7 @@ class Case:
     def differences(self) -> list[str]:
         """As the home knows the pack, after finishing what a killed process left."""
         with pack_place.at_rest(self.home, self.incident):
-            return [str(one) for one in checking.check(self.folder, self.home).differences]
+            return [str(one) for one in anchored_check.check(self.folder, self.home).differences]
 
 
 def new_key(path: Path) -> Path:

@@ -12,8 +12,8 @@ import pytest
 
 from irctl.errors import EvidenceError
 from irctl.incidents import incidents
-from irctl.record import checking, home_check, journal, runs, seal
-from irctl.record.checking import Checked
+from irctl.record import anchored_check, home_check, journal, runs, seal
+from irctl.record.anchored_check import Checked
 from irctl.record.runs import Folder
 
 RUNS = ("20261121T022311Z-db-connections-7f3a01", "20261121T022312Z-db-connections-7f3a02")
@@ -35,7 +35,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def check(home: Path, run: str = RUNS[0]) -> Checked:
-    return checking.check(home / "runs" / run, home)
+    return anchored_check.check(home / "runs" / run, home)
 
 
 def named(checked: Checked) -> str:
@@ -120,7 +120,7 @@ def test_a_record_without_its_seal_is_told_apart_from_one_that_never_had_it(home
     assert [one for one in home_check.faults(home) if RUNS[0] in one]
     shutil.copytree(home / "runs" / RUNS[0], home.parent / "copy")
     with pytest.raises(EvidenceError) as caught:
-        checking.check(home.parent / "copy", home)
+        anchored_check.check(home.parent / "copy", home)
     assert "knows" not in str(caught.value)
 
 
@@ -174,10 +174,10 @@ def test_packs_of_incidents_that_changed_places_are_found(home: Path) -> None:
     first, second = incidents.listed(home)
     for incident in (first, second):
         pack.pack(home, incident, settings)
-        assert checking.check(home / "incidents" / incident, home).anchored
+        assert anchored_check.check(home / "incidents" / incident, home).anchored
     shutil.rmtree(home / "incidents" / first)
     shutil.copytree(home / "incidents" / second, home / "incidents" / first)
-    assert "swapped: manifest.json" in named(checking.check(home / "incidents" / first, home))
+    assert "swapped: manifest.json" in named(anchored_check.check(home / "incidents" / first, home))
     assert any(first in one for one in home_check.faults(home))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError
-from irctl.record import checker, journal_lines
+from irctl.record import folder_check, journal_lines
 from irctl.record.contents import Difference
 from irctl.record.known import Known, known
 from irctl.record.manifest_format import JOURNAL, MANIFEST, RUN_ID, TIMESTAMP, NotSealed
@@ -40,7 +40,7 @@ class Checked:
 def check(folder: Path, home: Path, allowed: AllowedFile | None = None, tsa_ca: Path | None = None) -> Checked:
     """Hold a sealed folder, or a copy, against its manifest and what the journal of a home knows. Raises EvidenceError."""
     try:
-        report = checker.check(folder, allowed.keys if allowed else None)
+        report = folder_check.check(folder, allowed.keys if allowed else None)
     except NotSealed as error:
         raise EvidenceError(f"{visible(error)}{_expected_seal(folder, home)}") from None
     checked = Checked(report.manifest, report.digest, report.differences, report.signer)
