@@ -17,15 +17,6 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.module_utils.networks import Network
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "region": {"type": "str"},
-    "profile": {"type": "str"},
-    "config_file": {"type": "path"},
-    "credentials_file": {"type": "path", "no_log": False},
-    "endpoint": {"type": "str"},
-    "proxy": {"type": "str"},
-    "ca_file": {"type": "path"},
-}
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 ATTEMPTS = 6  # of one call that was throttled or met an error of the server, with growing pauses

@@ -19,12 +19,12 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums i
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.locks import Lock
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.object_store import Store
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.writer import AlreadyThere
-from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments.aws import ARGUMENTS as AWS
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from tests.servers import stores
 from tests.servers.stores import KEYS, S3
 
-NOTHING = dict.fromkeys(clients.ARGUMENTS)
+NOTHING = dict.fromkeys(name.removeprefix("aws_") for name in AWS)
 
 
 def _opened(store: S3, folder: Path, **given: Any) -> Store:

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums import sum_of
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.locks import Lock
-from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments.aws import ARGUMENTS as AWS
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from irctl.incidents import incidents
 from tests.servers import rclone, stores
@@ -40,7 +40,9 @@ def _copy(source: S3, target: S3) -> dict[str, bytes]:
 
 
 def _opened(store: S3, folder: Path, bucket: str = "") -> object_store.Store:
-    return object_store.open_store(bucket or store.bucket, {**dict.fromkeys(clients.ARGUMENTS), **store.settings(folder)})
+    return object_store.open_store(
+        bucket or store.bucket, {**dict.fromkeys(name.removeprefix("aws_") for name in AWS), **store.settings(folder)}
+    )
 
 
 def _held(store: S3) -> dict[str, bytes]:

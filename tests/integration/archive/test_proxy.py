@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments.aws import ARGUMENTS as AWS
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from tests.servers import proxies, stores
@@ -14,7 +15,7 @@ from tests.servers.archives import Archive
 from tests.servers.proxies import Certificates, Proxy
 from tests.servers.stores import S3
 
-NOTHING = dict.fromkeys(clients.ARGUMENTS)
+NOTHING = dict.fromkeys(name.removeprefix("aws_") for name in AWS)
 
 
 @pytest.fixture

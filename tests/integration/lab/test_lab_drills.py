@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import yaml
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments.aws import ARGUMENTS as AWS
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from irctl.lab.lab import Lab
 from tests.conftest import Irctl
@@ -36,7 +37,7 @@ class Practice:
         return shared | here
 
     def client(self, service: str) -> Any:
-        return clients.client(service, {name: self.host[f"aws_{name}"] for name in clients.ARGUMENTS})
+        return clients.client(service, {name: self.host.get(f"aws_{name}") for name in (one.removeprefix("aws_") for one in AWS)})
 
     def blocked(self) -> list[str]:
         """The entries of the IP set for IPv4, if the web ACL has a rule that blocks what is in it."""
