@@ -15,8 +15,7 @@ from tests.conftest import Irctl, Sessions, host_of, write_inventory
 
 def settings_of(host: dict[str, Any]) -> dict[str, Any]:
     """What the role hands to its modules."""
-    given = {name.removeprefix("postgres_"): value for name, value in host.items() if name.startswith("postgres_")}
-    return {"dbname": "postgres", **given}
+    return {"postgres_dbname": "postgres"} | {name: value for name, value in host.items() if name.startswith("postgres_")}
 
 
 def test_while_another_controller_changes_something_nothing_is_changed(

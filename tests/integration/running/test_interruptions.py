@@ -134,6 +134,10 @@ def test_a_run_that_was_killed_while_it_was_sealed_keeps_its_result(slow: Collec
     done = slow.irctl("remediate", "slow", "--host", "here", "--json").json
     folder = Path(done["folder"])
     (folder / "manifest.json").unlink()
+    journal = slow.irctl.home / "journal.jsonl"
+    *before, sealed = journal.read_bytes().splitlines(keepends=True)
+    assert b"run-sealed" in sealed, "the journal is written after the manifest"
+    journal.write_bytes(b"".join(before))
     (slow.irctl.home / "open" / done["run"]).write_text("1")
     found = slow.irctl("runs", "--json")
     assert "was killed after its end; its outcome was: changed" in found.err
