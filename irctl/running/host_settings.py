@@ -15,6 +15,7 @@ from ansible.template import Templar
 
 REACH = "ansible_"  # the beginning of each variable by which Ansible connects, becomes somebody else and finds an interpreter
 NOT_SAID = {"group_names", "inventory_dir", "inventory_file", "inventory_hostname", "inventory_hostname_short"}
+NO_TEMPLATE = {"irctl_drills"}  # the mark of hosts that take faults counts only as it stands in the inventory
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential|private|auth", re.IGNORECASE)
 _PLACE = re.compile(r"(file|path|dir|folder|root|user|method|mode|checking)s?\Z", re.IGNORECASE)  # says where a secret is, or how
 _ADDRESS_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
@@ -37,20 +38,23 @@ def settings(host: Any, names: Iterable[str], manager: Any, loader: Any) -> dict
     said = {**get_group_vars(host.get_groups()), **host.get_vars()}
     wanted = {name for name in said if name.startswith(REACH)} | ({*names} & {*said})
     found = {name: said[name] for name in sorted(wanted - NOT_SAID)}
-    if any(_is_template(value) for value in found.values()):
-        _resolve(host, found, manager, loader)
+    templates = [name for name, value in found.items() if name not in NO_TEMPLATE and _is_template(value)]
+    if templates:
+        found |= _resolved(host, found, templates, manager, loader)
     return {name: _shown(name, value) for name, value in found.items()}
 
 
-def _resolve(host: Any, found: dict[str, Any], manager: Any, loader: Any) -> None:
+def _resolved(host: Any, values: Mapping[str, Any], names: Iterable[str], manager: Any, loader: Any) -> dict[str, Any]:
+    """The values of these variables, which are templates, as they come out; the host keeps them. Raises Unresolved."""
     templar = Templar(loader=loader, variables=manager.get_vars(host=host))
-    for name, value in found.items():
-        if _is_template(value):
-            try:
-                found[name] = templar.template(value)
-            except AnsibleError as error:
-                raise Unresolved(host.name, name, " ".join(str(error.message).split())) from None
-            host.set_variable(name, found[name])
+    resolved = {}
+    for name in names:
+        try:
+            resolved[name] = templar.template(values[name])
+        except AnsibleError as error:
+            raise Unresolved(host.name, name, " ".join(str(error.message).split())) from None
+        host.set_variable(name, resolved[name])
+    return resolved
 
 
 def _is_template(value: Any) -> bool:
