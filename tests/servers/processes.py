@@ -39,7 +39,16 @@ def stop(folder: Path) -> None:
         process = psutil.Process(int(pid))
         if process.create_time() == float(began):
             process.kill()
-            process.wait(SECONDS)
+            _wait_for_end(process)
+
+
+def _wait_for_end(process: psutil.Process) -> None:
+    """Until it works no more. Another worker of the tests may have started it, who alone can make it vanish."""
+    until = time.monotonic() + SECONDS
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > until:
+            raise psutil.TimeoutExpired(SECONDS, process.pid)
+        time.sleep(0.01)
 
 
 def wait_for(process: psutil.Process, url: str, log: Path, error: bytes = b"") -> None:
