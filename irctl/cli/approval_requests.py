@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from irctl.orders.order import Order, Outcome
 
 APPROVABLE = ("changed", "unchanged", "partial")  # outcomes of a dry run of which there is something to approve
+MOST_ITEMS = 100  # sessions, addresses or files that a request names itself
 
 
 def make_request(ctx: click.Context, order: Order, outcome: Outcome, values: Mapping[str, Any]) -> Request:
     """The request for what a dry run planned; `values` are those of `request_options`. Raises IrctlError."""
     from irctl.approvals import kept, request
 
-    hosts = {name: {"outcome": host.outcome, "reason": host.reason[:300]} for name, host in outcome.hosts.items()}
     facts = {
         "plan": outcome.plan,
         "plan_hash": outcome.plan_hash,
@@ -33,9 +33,21 @@ def make_request(ctx: click.Context, order: Order, outcome: Outcome, values: Map
         "incident": order.incident,
         "reason": values["reason"] or "",
         "lease": order.lease or None,
-        "dry_run": {"outcome": outcome.outcome, "hosts": hosts},
+        "dry_run": {"outcome": outcome.outcome, "run": outcome.run, "hosts": _dry_run(outcome)},
     }
     return request.make(settings_of(ctx), facts, values["expires"])
+
+
+def _dry_run(outcome: Outcome) -> dict[str, Any]:
+    """What became of each host, and what exactly would be changed on it: the first MOST_ITEMS of all hosts."""
+    hosts, room = dict[str, Any](), MOST_ITEMS
+    for name, host in outcome.hosts.items():
+        hosts[name] = {"outcome": host.outcome, "reason": host.reason[:300]}
+        if host.affected:
+            items = host.affected["items"][:room]
+            hosts[name]["affected"] = {**host.affected, "items": items}
+            room -= len(items)
+    return hosts
 
 
 def require_requester(ctx: click.Context, remediation: Remediation) -> None:

@@ -21,10 +21,10 @@ from irctl.leases import register
 from irctl.orders import lease_start, preconditions
 from irctl.orders.order import Order, Outcome, Show, envelope
 from irctl.orders.step_log import StepLog
-from irctl.record import journal, locks, runs
+from irctl.record import affected, journal, locks, runs
 from irctl.record.folders import make_folder
 from irctl.running import engine, results, signals
-from irctl.running.results import Step
+from irctl.running.results import Host, Step
 
 
 def carry_out(order: Order, settings: Settings, show: Show) -> Outcome:
@@ -143,10 +143,18 @@ class _Execution:
         result = self._result
         result.interrupted = end.interrupted
         result.hosts = results.hosts(self.account, result.plan["hosts"], end, changes=self.order.changes)
+        self._read_affected(result.hosts)
         result.outcome, result.exit_code = results.overall(result.hosts)
         result.seconds = round(time.monotonic() - self._since, 3)
         self._seal(self._steps)
         return result
+
+    def _read_affected(self, hosts: Mapping[str, Host]) -> None:
+        for name, host in hosts.items():
+            try:
+                host.affected = affected.read(self.folder, name)
+            except EvidenceError as error:
+                self._tell("message", str(error))
 
     def _seal(self, steps: StepLog) -> None:
         result = self._result

@@ -28,6 +28,7 @@ class Host:
     findings: list[dict[str, Any]] = field(default_factory=list)
     phase: str = ""
     evidence_lost: bool = False
+    affected: dict[str, Any] | None = None  # what exactly was to be changed, where Capture wrote that down
 
     @property
     def touched(self) -> bool:
@@ -38,7 +39,8 @@ class Host:
     def document(self) -> dict[str, Any]:
         """The host as the envelope shows it."""
         shown = {key: value for key, value in asdict(self).items() if key in ("outcome", "changed", "reason", "before", "after")}
-        return shown | ({"findings": self.findings} if self.findings else {})
+        optional = {"findings": self.findings or None, "affected": self.affected}
+        return shown | {key: value for key, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,9 @@ in_short:
 """
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees, values
@@ -161,7 +162,16 @@ def _captured(survey: _Survey, check_mode: bool) -> Result:
     aside = [{"incident": skipped.path, "why": skipped.reason} for skipped in survey.aside]
     document = {"schema": "irctl/archive-plan/1", "names": [_kept_plan(plan) for plan in survey.plans], "aside": aside}
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    return {"changed": False, "evidence": {"archive-plan.json": text}, "msg": "archive-plan.json"}
+    affected = [row for plan in survey.plans for row in _rows(plan, survey.request)]
+    return {"changed": False, "evidence": {"archive-plan.json": text}, "affected": affected, "msg": "archive-plan.json"}
+
+
+def _rows(plan: Plan, request: Request) -> Iterator[Result]:
+    """What is sent, what is removed here after it, and whose objects get another lock."""
+    root = plan.subject.root
+    yield from ({"send": os.path.join(root, keys.plain(file.path)), "bytes": file.bytes} for file in plan.send)
+    yield from ({"remove_here": os.path.join(root, keys.plain(file.path))} for file in plan.removable if request.remove)
+    yield from ({"lock": name} for name in [plan.subject.name] if plan.relock)
 
 
 def _kept_plan(plan: Plan) -> Result:

@@ -148,7 +148,16 @@ def _captured(work: Renewal, check_mode: bool) -> Result:
     document = renewal.record(work.name, before, listing["next"] if listing["due"] else status.version)
     public = renewal.public_text(work.lineage(), status.version)
     evidence = {renewal.REVERT: json.dumps(document, indent=1) + "\n", "certificate-before.pem": public}
-    return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
+    action = "renew" if listing["due"] else "reload" if listing["reload"] else ""
+    affected = [_row(work, status, action)] if action else []
+    return {"changed": False, "evidence": evidence, "affected": affected, "msg": ", ".join(evidence)}
+
+
+def _row(work: Renewal, status: Status, action: str) -> Result:
+    """The certificate that is in use now, and what is done to it."""
+    leaf = status.leaf
+    names = {"names": " ".join(sorted(leaf.names)), "served_by": " ".join(map(str, status.served))}
+    return {"certificate": work.name, "action": action, "serial": leaf.serial, "ends": x509.date_text(leaf.ends), **names}
 
 
 def _changed(work: Renewal, check_mode: bool) -> Result:
@@ -204,7 +213,13 @@ def _to_put_back(work: Renewal, check_mode: bool) -> Result:
 def _captured_again(work: Renewal, check_mode: bool) -> Result:
     status = work.status()
     before = renewal.public_text(work.lineage(), status.version)
-    return {"changed": False, "evidence": {"certificate-before.pem": before}, "msg": "kept"}
+    affected = [] if _is_back(work, status) else [_row(work, status, "put back")]
+    return {"changed": False, "evidence": {"certificate-before.pem": before}, "affected": affected, "msg": "kept"}
+
+
+def _is_back(work: Renewal, status: Status) -> bool:
+    old = renewal.versions(work.params["record"], work.name)[0]
+    return status.version == old and not status.stale() and not work.later(old)  # a revert that was killed may have left some
 
 
 def _put_back(work: Renewal, check_mode: bool) -> Result:
@@ -213,7 +228,7 @@ def _put_back(work: Renewal, check_mode: bool) -> Result:
         status = work.status()
         if reasons := renewal.objections_to_return(work, status):
             raise Failure(f"{' '.join(reasons)} Nothing was changed.")
-        if status.version == old and not status.stale() and not work.later(old):  # a revert that was killed may have left some
+        if _is_back(work, status):
             return {"changed": False, "msg": "as it was found"}
         if not check_mode:
             work.put_back(status, old)

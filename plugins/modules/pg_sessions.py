@@ -112,7 +112,8 @@ def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[s
 def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     found = sessions.keepable(server.ask(sessions.DESCRIBED, asked))
     evidence = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    return {"changed": False, "evidence": {"sessions-before.json": evidence}, "msg": "sessions-before.json"}
+    affected = [sessions.identified(session) for session in found if session["verdict"] == "end"]
+    return {"changed": False, "evidence": {"sessions-before.json": evidence}, "affected": affected, "msg": "sessions-before.json"}
 
 
 def _ended(server: Server, asked: dict[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,9 @@ def _captured(server: Server, params: Params, check_mode: bool) -> Result:
     record = writes.record(_as_found(server, params), found)
     kept = sessions.keepable(server.ask(writes.DESCRIBED, writes.asked(params, _frozen(found))))
     evidence = {writes.REVERT: _text(record), "sessions-before.json": _text(kept)}
-    return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
+    affected = [{"freeze": name} for name in found if not writes.is_on(found[name])]
+    affected += [sessions.identified(session) for session in kept if session["verdict"] == "end"]
+    return {"changed": False, "evidence": evidence, "affected": affected, "msg": ", ".join(evidence)}
 
 
 def _as_found(server: Server, params: Params) -> Any:
@@ -243,8 +245,12 @@ def _to_put_back(server: Server, params: Params, check_mode: bool) -> Result:
 
 
 def _captured_again(server: Server, params: Params, check_mode: bool) -> Result:
-    settings = writes.settings(_look(server, params), params["database"])
-    return {"changed": False, "evidence": {"settings-before.json": _text(settings)}, "msg": "settings-before.json"}
+    state = _look(server, params)
+    settings = writes.settings(state, params["database"])
+    back = writes.to_put_back(state, params["record"])
+    affected = [{"database": name, "put_back": writes.shown(setting)} for name, setting in back.items()]
+    evidence = {"settings-before.json": _text(settings)}
+    return {"changed": False, "evidence": evidence, "affected": affected, "msg": "settings-before.json"}
 
 
 def _put_back(server: Server, params: Params, check_mode: bool) -> Result:

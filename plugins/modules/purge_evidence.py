@@ -154,7 +154,11 @@ def _kept_list(run: _CandidateRun) -> Result:
     content = purge.text(run.candidates.lines)
     stay = [{"path": keys.plain(skipped.path), "why": skipped.reason} for skipped in run.candidates.skipped]
     evidence = {LIST: content, "purge-stays.json": json.dumps(stay, indent=1, ensure_ascii=False) + "\n"}
-    return {"changed": False, "evidence": evidence if content else {}, "msg": LIST}
+    return {"changed": False, "evidence": evidence if content else {}, "affected": _rows(run.candidates.lines), "msg": LIST}
+
+
+def _rows(lines: list[Line]) -> list[Result]:
+    return [{"delete": line.path, "sha256": line.sha256} for line in lines]
 
 
 def _would_need_a_list(run: _CandidateRun) -> Result:
@@ -207,7 +211,8 @@ def _kept_proof(run: _ListRun) -> Result:
         archived.append({"name": name, "root": subject.root, "manifest": holdings.number, "sha256": holdings.sha256})
     proof = {"schema": "irctl/purge/1", "bucket": run.params["bucket"], "prefix": run.survey.prefix, "archived": archived}
     evidence = {LIST: purge.text(run.listed.lines), "purge-proof.json": json.dumps(proof, indent=1) + "\n"}
-    return {"changed": False, "evidence": evidence, "msg": LIST}
+    affected = _rows([one.line for one in run.listed.present])
+    return {"changed": False, "evidence": evidence, "affected": affected, "msg": LIST}
 
 
 def _deleted(run: _ListRun) -> Result:

@@ -14,6 +14,8 @@ tasks/fault.yml and tasks/restore.yml nothing is run on a host that the inventor
 
 What run() returns as `evidence` ({name: text}) is kept on the controller as 0600 files and leaves the result, so that it is
 never registered, logged or cut by a size limit. What is too large for that it returns as `snapshot`: see snapshots.py.
+
+What exactly the run is to change it returns as `affected`, which becomes a file of the evidence too: see module_utils/affected.py.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import affected
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Undecided, Unreachable
 from ansible_collections.irctl.runbooks.plugins.plugin_utils import snapshots
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
@@ -65,7 +68,8 @@ class ModuleAction(ActionBase):
         if self._entry_point() in OF_DRILLS and self._templar.template(variables.get("irctl_drills")) != "allowed":
             return {"failed": True, "refused": True, "msg": NOT_MARKED.format(host=variables["inventory_hostname"])}
         result = self._result(variables)
-        snapshot, evidence = result.pop("snapshot", None), result.pop("evidence", None)
+        snapshot, rows = result.pop("snapshot", None), result.pop("affected", None)
+        evidence = _with_affected(result.pop("evidence", None), rows)
         folder = evidence_folder(self, variables) if snapshot or evidence else ""  # once: an inventory may name it after the moment
         if snapshot:
             snapshots.take(self, snapshot, folder)
@@ -105,6 +109,15 @@ class ModuleAction(ActionBase):
     def _entry_point(self) -> str:
         """The name of the file below tasks/ that the task stands in."""
         return os.path.basename((self._task.get_path() or "").rpartition(":")[0]).removesuffix(".yml")
+
+
+def _with_affected(evidence: dict[str, str] | None, rows: list[dict[str, Any]] | None) -> dict[str, str] | None:
+    if rows is None:
+        return evidence
+    try:
+        return {**(evidence or {}), affected.FILE: affected.text(rows)}
+    except (TypeError, ValueError) as error:
+        raise AnsibleActionFail(f"Evidence cannot be kept: {error}") from None
 
 
 def parameters(action: ActionBase, module: ModuleType, names: Iterable[str], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl.catalog.catalog import Remediation
 from irctl.cli import render
+from irctl.cli.views import affected
 
 if TYPE_CHECKING:
     from irctl.approvals.request import Request
@@ -22,8 +23,16 @@ def show(remediation: Remediation, request: Request) -> None:
     render.table(_facts(remediation, request))
     for host, settings in request.plan["hosts"].items():
         click.echo(f"\n{values.printable(host)}  dry run: {_dry_run(request.document['dry_run'], host)}")
+        for line in _affected(request.document["dry_run"], host):
+            click.echo(line)
         render.table([f"  {values.printable(name)}", json.dumps(value)] for name, value in sorted(settings.items()))
     click.echo()
+
+
+def _affected(dry_run: Mapping[str, Any], host: str) -> list[str]:
+    """What exactly would be changed on a host, all that the request names of it."""
+    exactly = dry_run["hosts"].get(host, {}).get("affected")
+    return affected.lines({host: exactly}, dry_run.get("run", ""), most=exactly["count"]) if exactly else []
 
 
 def _facts(remediation: Remediation, request: Request) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from irctl.cli import render
+from irctl.cli.views import affected
 from irctl.orders.order import Order, Outcome, envelope
 
 
@@ -14,6 +15,9 @@ def show(order: Order, outcome: Outcome, *, as_json: bool) -> None:
         render.as_object(envelope(order, outcome))
         return
     render.table([name, render.outcome(host.outcome, check=order.check), host.reason] for name, host in outcome.hosts.items())
+    if order.check:
+        exactly = {name: host.affected for name, host in outcome.hosts.items() if host.affected}
+        click.echo("".join(f"{line}\n" for line in affected.lines(exactly, outcome.folder)), nl=False)
     metadata = order.remediation.about
     final = order.entry_point == "main" and not order.check and not metadata.get("reversible", True)
     undo = " · cannot be undone" if final and outcome.outcome in ("changed", "partial") else ""

@@ -184,6 +184,11 @@ def list_summary(blocked: Blocked) -> dict[str, Any]:
     return {"list": dict(blocked.place), "entries": len(blocked.entries)}
 
 
+def rows(entries: Iterable[str], place: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The entries that are added to this list or taken out of it, one row each."""
+    return [{"address": entry, "list": list_name(place)} for entry in entries]
+
+
 def as_document(value: Any) -> str:
     """The JSON text of a file of evidence."""
     return json.dumps(value, indent=0, ensure_ascii=False) + "\n"

@@ -56,7 +56,8 @@ def _captured(request: Request) -> Result:
     ends = bool(request.params["seconds"]) and request.params["backend"] == "nftables"
     record = block_list.record(block_list.Plan(add=add, present=request.addresses - add), listing["place"], ends)
     evidence = {block_list.REVERT: block_list.as_document(record), "list-before.json": block_list.as_document(listing["entries"])}
-    return {"changed": False, "evidence": evidence, "msg": ", ".join(evidence)}
+    affected = block_list.rows(block_list.as_texts(add), listing["place"])
+    return {"changed": False, "evidence": evidence, "affected": affected, "msg": ", ".join(evidence)}
 
 
 def _changed(request: Request) -> Result:

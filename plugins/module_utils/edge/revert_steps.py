@@ -23,7 +23,11 @@ def _listed(request: Request) -> Result:
     still = block_list.remaining(request.addresses, blocked, request.params["record"])
     return {
         "changed": False,
-        "found": {"entries": block_list.as_texts(blocked.entries)},
+        "found": {
+            "entries": block_list.as_texts(blocked.entries),
+            "remove": block_list.as_texts(still),
+            "place": dict(blocked.place),
+        },
         "summary": list_summary(blocked),
         "refusals": block_list.objections(blocked, request.params["record"], request.params["force"]),
         "msg": f"{len(blocked.entries)} in the list, {len(still)} of them from that run",
@@ -31,8 +35,10 @@ def _listed(request: Request) -> Result:
 
 
 def _captured(request: Request) -> Result:
-    entries = (request.params["found"] or {}).get("entries") or block_list.as_texts(request.backend.read().entries)
-    return {"changed": False, "evidence": {"list-before.json": block_list.as_document(entries)}, "msg": "list-before.json"}
+    listing = request.params["found"] or _listed(request)["found"]
+    affected = block_list.rows(listing["remove"], listing["place"])
+    evidence = {"list-before.json": block_list.as_document(listing["entries"])}
+    return {"changed": False, "evidence": evidence, "affected": affected, "msg": "list-before.json"}
 
 
 def _changed(request: Request) -> Result:

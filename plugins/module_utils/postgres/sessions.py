@@ -160,6 +160,12 @@ def in_words(listing: Mapping[str, Any], idle_for: str) -> str:
     return f"{line} · spared: {', '.join(spared)}" if spared else line
 
 
+def identified(session: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells a described session from the others."""
+    columns = ("pid", "user", "database", "application", "client", "idle_seconds")
+    return {column: session[column] for column in columns if column in session}
+
+
 def keepable(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The described sessions as evidence may hold them: statements without values, text without control characters."""
     return [

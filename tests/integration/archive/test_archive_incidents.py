@@ -161,6 +161,9 @@ def test_the_command_archives_the_incidents_of_its_own_home(store: S3, tmp_path:
     words = ("remediate", "archive-evidence", "--host", "archive", "--older-than", "1s", "--retain", "90d", "--json")
     checked = irctl(*words, "--check")
     assert (checked.code, checked.host("archive")["outcome"], store.names()) == (0, "changed", []), checked.err
+    sent = checked.host("archive")["affected"]
+    assert sent["count"] == len(sent["items"]) == len(contents(home / "incidents" / name))
+    assert all(Path(item["send"]).stat().st_size == item["bytes"] for item in sent["items"])
     first, second = irctl(*words), irctl(*words)
     assert [done.host("archive")["outcome"] for done in (first, second)] == ["changed", "unchanged"], first.err + second.err
     assert any(name in key for key in store.names("irctl/manifests/incidents/"))

@@ -113,6 +113,9 @@ def test_a_dry_run_lists_and_with_a_list_says_what_would_go_and_nothing_goes(pur
     assert purge.step("listed", True)["refusals"] == []
     said = purge(check=True)
     listed = purge.list()
+    paths = sorted(f"{tree}/{path}" for path in before)
+    assert sorted(row["delete"] for row in purge.step("captured", True)["affected"]) == paths
+    assert sorted(row["delete"] for row in purge.step("captured", True, **listed)["affected"]) == paths
     assert (
         f"6 files listed; to delete them: --list purge-list.txt of this run's evidence, --list-hash {listed['list_hash']}"
         in said["msg"]
@@ -471,14 +474,15 @@ def test_two_people_approve_that_very_list_and_only_then_it_is_carried_out(offic
     refused = office(rob, "remediate", "purge-evidence", *words)
     assert (refused.code, len(contents(tree))) == (5, 6), refused.err
     plan = office(rob, "request", "purge-evidence", *words, "--json").json["id"]
-    assert office(ana, "approve", plan, "--as", "incident-commander", "--yes").code == 0
+    approved = office(ana, "approve", plan, "--as", "incident-commander", "--yes")
+    assert (approved.code, all(f"{tree}/{path}" in approved.out for path in contents(tree))) == (0, True), approved
     refused = office(rob, "remediate", "purge-evidence", *words)
     assert (refused.code, len(contents(tree))) == (5, 6), refused.err
     assert office(sam, "approve", plan, "--as", "security", "--yes").code == 0
     done = office(rob, "remediate", "purge-evidence", *words, "--json")
     assert (done.code, contents(tree)) == (0, {}), done.out + done.err
     evidence = {path.name for path in (Path(done.json["folder"]) / "evidence" / "archive").iterdir()}
-    assert evidence == {"purge-list.txt", "purge-proof.json"}
+    assert evidence == {"affected.jsonl", "purge-list.txt", "purge-proof.json"}
 
 
 def test_a_retention_that_is_gone_in_the_store_stops_the_whole_list(careless: S3, tmp_path: Path, tree: Path) -> None:

@@ -63,6 +63,8 @@ def test_a_dry_run_says_what_would_be_done_and_asks_for_no_certificate(site: Sit
     done = renew(site, "--check")
     assert (done.code, done.json["outcome"]) == (0, "changed"), done.err
     assert "would be renewed" in done.host("web")["reason"]
+    [exactly] = done.host("web")["affected"]["items"]
+    assert (exactly["certificate"], exactly["action"], exactly["names"].split()[0]) == (NAME, "renew", NAME)
     assert (kept(site), asked.numbers) == (before, NOTHING)
     assert sorted(str(path) for path in site.config.rglob("*")) == files
 

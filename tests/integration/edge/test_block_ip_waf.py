@@ -29,6 +29,8 @@ def test_addresses_are_blocked_then_found_blocked_and_a_revert_takes_out_only_th
     checked = block(irctl, "waf", "198.51.100.7", "185.1.2.9", "2a00:1450:4::/48", "--check")
     assert (checked.code, checked.host("waf")["outcome"]) == (0, "changed"), checked.err
     assert checked.host("waf")["reason"] == "2 addresses would be blocked, 2 in the list"
+    exactly = [item["address"] for item in checked.host("waf")["affected"]["items"]]
+    assert exactly == ["198.51.100.7", "2a00:1450:4::/48"], "what is blocked already is not among them"
     assert edge.writes() == []
 
     done = block(irctl, "waf", "198.51.100.7", "185.1.2.9", "2a00:1450:4::/48")

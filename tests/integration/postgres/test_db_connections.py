@@ -83,11 +83,20 @@ def test_protected_users_of_the_inventory_are_spared(tmp_path: Path, server: Pos
 
 
 def test_a_dry_run_says_what_would_end_and_changes_nothing(irctl: Irctl, sessions: Sessions) -> None:
-    idle = sessions.open(3)
+    idle = sessions.open(3, application="web\x1b[2J")
+    sessions.open(1, "SELECT 1; LISTEN jobs")
     sessions.grow_old()
     done = irctl.mend("--check")
     assert (done.code, done.json["outcome"], done.json["check"]) == (0, "changed", True)
     assert done.host()["reason"].startswith("3 sessions would be ended")
+    affected, pids = done.host()["affected"], {session.info.backend_pid for session in idle}
+    assert {item["pid"] for item in affected["items"]} == pids, "the very sessions, and none that is spared"
+    whole = (Path(done.json["folder"]) / affected["file"]).read_text().splitlines()
+    assert [json.loads(line) for line in whole] == affected["items"]
+    assert "\x1b" not in done.out + "".join(whole)
+    shown = irctl("remediate", "db-connections", "--host", "lab", "--check").out.splitlines()
+    assert shown[1].split() == ["PID", "USER", "DATABASE", "APPLICATION", "CLIENT", "IDLE"]
+    assert {int(line.split()[0]) for line in shown[2:5]} == pids
     assert sessions.alive(idle) == 3
     assert irctl.mend().host()["reason"].startswith("3 sessions ended")
 

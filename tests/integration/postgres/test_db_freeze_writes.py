@@ -42,6 +42,10 @@ class Play:
         return str(self.report["reason"])
 
     @property
+    def affected(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.evidence / "lab" / "affected.jsonl").read_text().splitlines()]
+
+    @property
     def record(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.evidence / "lab" / "revert.json").read_text())
         return found
@@ -124,6 +128,8 @@ def test_a_frozen_database_takes_no_writes_and_a_second_run_changes_nothing(free
         checked.out
     )
     assert (freeze.stored(books), sessions.alive(writers), freeze.may_write(books)) == (None, 2, True)
+    setting, *ended = checked.affected
+    assert (setting, {row["pid"] for row in ended}) == ({"freeze": books}, {writer.info.backend_pid for writer in writers})
 
     first = freeze(books)
     assert (first.code, first.changed, first.reason) == (0, True, "books frozen, 2 sessions ended"), first.out
@@ -178,6 +184,7 @@ def test_a_revert_puts_back_that_nothing_was_set_and_a_second_one_changes_nothin
     sessions.open(1, database=books)
     checked = freeze.revert(frozen, check=True)
     assert (checked.code, checked.changed) == (0, True), checked.out
+    assert checked.affected == [{"database": books, "put_back": "unset"}]
     assert freeze.stored(books) == "default_transaction_read_only=on"
     done = freeze.revert(frozen)
     assert (done.code, done.changed) == (0, True), done.out
