@@ -1,7 +1,8 @@
 """The kinds of values: what a value may be, as one file of a collection's plugins/module_utils/kinds/ says for each kind.
 
 Such a file has METAVAR, what a command's help shows for a value; check(value), which returns the value or raises ValueError with
-the why; and measure(value) where `minimum` and `maximum` are not plain numbers.
+the why; measure(value) where `minimum` and `maximum` are not plain numbers; and entries(text) where one text of a list, typed or a
+line of a file, may name several values or none.
 """
 
 from __future__ import annotations

@@ -41,7 +41,12 @@ def _type(option: Option) -> click.ParamType[Any]:
     def check(text: str) -> Any:
         return parameters.check(option, text)
 
-    return Value(_metavar(option), list_files.reader(check) if option.type == "list" else check)
+    return Value(_metavar(option), list_files.reader(check, _entries(option)) if option.type == "list" else check)
+
+
+def _entries(option: Option) -> list_files.Entries | None:
+    """What says which values one text names, where the option's kind has such a function."""
+    return getattr(kinds.load(option.content, option.kind), "entries", None) if option.kind else None
 
 
 def _metavar(option: Option) -> str:

@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   address:
-    description: Block this address or CIDR. @- reads standard input.
+    description: Block this address, CIDR or range. @FILE:COLUMN reads a column of a CSV file, @- standard input.
     type: list
     elements: str
   backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import networks, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import address_lines, networks, values
 
 METAVAR = "ADDRESS"
 
@@ -11,3 +11,8 @@ def check(value: object) -> str:
     """Raises ValueError."""
     networks.parse(value)
     return values.text(value)
+
+
+def entries(text: str) -> list[str]:
+    """The values that one text names, typed or a line of a file. Raises ValueError."""
+    return address_lines.entries(text)

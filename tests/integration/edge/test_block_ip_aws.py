@@ -99,14 +99,16 @@ def test_a_backend_that_the_inventory_does_not_name_is_asked_for(edge: Aws) -> N
 def test_addresses_come_from_options_a_file_and_standard_input(edge: Aws) -> None:
     edge.with_rules(edge.blocking(4, priority=1), edge.blocking(6, priority=2))
     irctl = edge.irctl()
-    (edge.folder / "list").write_text("# seen in the logs\n91.0.0.1\n\n91.0.1.0/24\n")
+    (edge.folder / "list").write_text("\ufeff# seen in the logs\r\n91.0.0.1 # often\r\n\n91[.]0[.]1[.]0 - 91.0.1.255\n")
+    (edge.folder / "feed.csv").write_text("seen,ip\n2026-11-21,91.0.3.3\n")
     words = ["remediate", "block-ip", "--host", "waf", "--address", "198.51.100.7", "--address", f"@{edge.folder}/list"]
+    words += ["--address", f"@{edge.folder}/feed.csv:ip"]
     process = subprocess.run(
         [sys.executable, "-m", "irctl", *words, "--address", "@-"], input="2a00:1450:4::1\n91.0.0.2\n", text=True, timeout=100,
         env={**os.environ, "IRCTL_HOME": str(irctl.home), "IRCTL_INVENTORY": str(irctl.inventory)}, capture_output=True,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    assert edge.ip_set(4) == ["91.0.0.1/32", "91.0.0.2/32", "91.0.1.0/24", "198.51.100.7/32"]
+    assert edge.ip_set(4) == ["91.0.0.1/32", "91.0.0.2/32", "91.0.1.0/24", "91.0.3.3/32", "198.51.100.7/32"]
     assert len(edge.ip_set(6)) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,13 @@ def test_the_fault_of_block_ip_lets_an_attacker_through_who_was_blocked_and_nobo
     assert practice.blocked() == [NEIGHBOUR]
     assert practice.irctl("revert", done.json["run"], "--json").host()["reason"].startswith("1 address let through again, 1 gone")
     assert practice.blocked() == []
+
+
+def test_the_example_of_block_ip_in_its_own_help_works_as_it_stands(practice: Practice) -> None:
+    [example] = re.findall(r"Example: irctl (remediate block-ip .*)", practice.irctl("remediate", "block-ip", "--help").out)
+    done = practice.irctl(*example.split(), "--json")
+    assert (done.code, practice.blocked()) == (0, [ATTACKER]), done.err
+    assert practice.irctl("revert", done.json["run"]).code == 0
 
 
 def worked() -> float:

@@ -56,11 +56,13 @@ def test_a_list_is_repeated_or_read_from_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_names_nothing_or_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("# nothing\n\n")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    (tmp_path / "utf-16").write_text("shop\n", "utf-16")
     (tmp_path / "large").write_text("a\n" * (list_files.LARGEST // 2 + 1))
     (tmp_path / "long").write_text("a\n" + "b" * 64)
     assert "the file names nothing" in refused("--database", f"@{tmp_path}/empty")
     assert "the file cannot be read" in refused("--database", f"@{tmp_path}/binary")
+    assert "the file is UTF-16; save it as UTF-8" in refused("--database", f"@{tmp_path}/utf-16")
     assert "at most 1 MiB" in refused("--database", f"@{tmp_path}/large")
     assert "line 2: a name has at most 63 bytes" in refused("--database", f"@{tmp_path}/long")
     for path in (tmp_path, "/dev/zero"):
