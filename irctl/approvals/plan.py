@@ -13,13 +13,16 @@ from irctl.record.journal import canonical
 SCHEMA = "irctl/plan/1"
 
 
-def plan(found: Remediation, hosts: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan for these hosts. What a host's inventory does not say and nobody typed is the role's default."""
+def plan(found: Remediation, content: str, hosts: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan for these hosts; `content` is the digest of the files that act in it.
+
+    What a host's inventory does not say and nobody typed is the role's default.
+    """
     defaults = {option.variable: option.default for option in found.options if option.default is not None}
     return {
         "schema": SCHEMA,
         "remediation": found.name,
-        "content": digest(found),
+        "content": content,
         "parameters": dict(given),
         "hosts": {host: {**defaults, **settings, **given} for host, settings in sorted(hosts.items())},
     }
@@ -32,4 +35,4 @@ def hash_of(document: Mapping[str, Any]) -> str:
 
 def digest(found: Remediation) -> str:
     """The sha256 of every file that can act in a run of it."""
-    return closure.digest(closure.files(found))
+    return closure.snapshot(found).digest

@@ -6,26 +6,26 @@ user's own collection that Ansible might load by itself.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
+from irctl.catalog.snapshot import CONFIG, File, Snapshot, read
 
 ALWAYS = ("plugins/callback/events.py", "plugins/strategy/crews.py", "plugins/shell/tethered.py")  # of ours, in every run
-BY_NAME = ("modules", "action")  # plugins that a task names; doc_fragments never act, module_utils are imported
-NOT_LOADED = (*BY_NAME, "doc_fragments", "module_utils", "plugin_utils")
+BY_NAME = ("modules", "action")  # plugins that a task names
+NOT_LOADED = (*BY_NAME, "module_utils", "plugin_utils")  # nor these: they are imported
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([\w., \t]+))", re.MULTILINE)
 _ABOVE = re.compile(r"(?:\.\./)+[\w./-]+")
 
 
-def files(remediation: Remediation) -> dict[str, Path]:
-    """Each file by its collection's name and its place there, such as irctl.runbooks/roles/run/tasks/main.yml, sorted."""
+def snapshot(remediation: Remediation) -> Snapshot:
+    """Read each file once. Raises Invalid."""
     search = _Search(remediation.content)
     search.add(OURS, "meta/runtime.yml")
     search.add(remediation.content, "meta/runtime.yml")
@@ -33,25 +33,7 @@ def files(remediation: Remediation) -> dict[str, Path]:
         search.add(OURS, name)
     search.add_playbook(remediation)
     search.add_what_ansible_loads_by_itself()
-    return dict(sorted(search.found.items())) | {"ansible.cfg": ANSIBLE_CONFIG}
-
-
-def words(remediation: Remediation) -> list[str]:
-    """Every word of the remediation's playbook and role: a variable that these read is one of them."""
-    named = [path for name, path in files(remediation).items() if "/roles/" in name or "/playbooks/" in name]
-    return sorted({word for path in named for word in re.findall(r"[A-Za-z_]\w*", path.read_text(errors="replace"))})
-
-
-def digest(paths: Mapping[str, Path]) -> str:
-    """The sha256 of the files' names and contents, in hex."""
-    return digest_of({name: path.read_bytes() for name, path in paths.items()})
-
-
-def digest_of(contents: Mapping[str, bytes]) -> str:
-    whole = hashlib.sha256()
-    for name, content in contents.items():
-        whole.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return whole.hexdigest()
+    return Snapshot(dict(sorted(search.files.items())) | {CONFIG: read(ANSIBLE_CONFIG)})
 
 
 class _Search:
@@ -62,7 +44,7 @@ class _Search:
         self._named = {name: _Names(collection) for name, collection in self._collections.items()}
         self._own = content
         self._tried: set[str] = set()
-        self.found: dict[str, Path] = {}
+        self.files: dict[str, File] = {}
 
     def add(self, collection: Content, name: str) -> None:
         """Add one file, if it is there, and all that it names."""
@@ -73,11 +55,12 @@ class _Search:
         path = collection.root / name
         if not paths.is_file(path):
             return
-        self.found[key] = path
+        file = self.files[key] = read(path)
+        text = file.content.decode(errors="replace")
         if path.suffix == ".py":
-            self._add_imports(collection, name, path.read_text())
+            self._add_imports(collection, name, text)
         elif path.suffix in (".yml", ".yaml", ".json", ".j2", ""):
-            self._add_named(collection, name, path.read_text(errors="replace"))
+            self._add_named(collection, name, text)
 
     def add_playbook(self, remediation: Remediation) -> None:
         self.add(self._own, f"playbooks/{remediation.role}.yml")
@@ -94,7 +77,7 @@ class _Search:
                 self.add(collection, f"plugins/module_utils/kinds/{option.kind}.py")
 
     def add_what_ansible_loads_by_itself(self) -> None:
-        """Filters, lookups, vars plugins and the like, of a user's collection; ours has none but those that are named."""
+        """Filters, lookups, vars plugins and the like, with what documents them, of a user's collection; ours has none unnamed."""
         if self._own != OURS:
             for folder in sorted({*_folders(self._own.root / "plugins")} - {*NOT_LOADED}):
                 self._add_folder(self._own, f"plugins/{folder}")
@@ -131,9 +114,9 @@ class _Search:
         for source, names, plain in _IMPORT.findall(text):
             modules = [source, *(f"{source}.{one}" for one in _WORD.findall(names))] if source else _WORD.findall(plain)
             for module in modules:
-                self._add_module(collection, name, module, text)
+                self._add_module(_absolute(module, collection, name))
 
-    def _add_module(self, collection: Content, name: str, module: str, text: str) -> None:
+    def _add_module(self, module: str) -> None:
         parts = module.split(".")
         if parts[0] != "ansible_collections" or len(parts) < 4:
             return
@@ -153,6 +136,15 @@ class _Names:
         folders = [collection.root / "plugins" / kind for kind in BY_NAME]
         self.plugins = {path.stem for folder in folders if paths.is_folder(folder) for path in folder.glob("[!_]*.py")}
         self.roles = {*_folders(collection.root / "roles")}
+
+
+def _absolute(module: str, collection: Content, name: str) -> str:
+    """The full name of a module that a file of the collection imports, which may be named from where the file lies."""
+    above = len(module) - len(module.lstrip("."))
+    if not above:
+        return module
+    package = f"ansible_collections.{collection.name}.{name.replace('/', '.').removesuffix('.py')}".split(".")
+    return ".".join([*package[:-above], module.lstrip(".")]).rstrip(".")
 
 
 def _folders(path: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from irctl.approvals.comparison import PlannedRun
 from irctl.approvals.gate import Permission
 from irctl.catalog import closure, parameters
 from irctl.catalog.config import Settings
+from irctl.catalog.snapshot import Snapshot
 from irctl.errors import EvidenceError, Invalid, IrctlError
 from irctl.leases import register
 from irctl.orders import lease_start, preconditions
@@ -34,7 +35,7 @@ def carry_out(order: Order, settings: Settings, show: Show) -> Outcome:
     preconditions.require(order, settings.home_path)
     try:
         with signals.held():
-            end = engine.carry_out(_job(order, execution.folder, inventory), execution.begin, execution.account.see)
+            end = engine.carry_out(execution.job(inventory), execution.begin, execution.account.see)
             return execution.finish(end)
     finally:
         execution.release()
@@ -47,12 +48,17 @@ class _Execution:
         self.order, self.settings = order, settings
         self.folder = runs.Folder(settings.home_path, runs.new_id(order.title.replace(" ", "-")))
         self.account = results.Account(self._step)
+        self._content = closure.snapshot(order.remediation)
         self._result = Outcome("indeterminate", errors.INDETERMINATE, run=self.folder.run, folder=str(self.folder.path))
         self._show = show
         self._permission: Permission = {}
         self._since = time.monotonic()
         self._locks: list[int] = []
         self._steps: StepLog | None = None  # there once the record is begun
+
+    def job(self, inventory: Path) -> engine.Job:
+        """What Ansible is to run: the files that the plan is of, and no others."""
+        return _job(self.order, self.folder, inventory, self._content)
 
     def begin(self, inventory: dict[str, Any]) -> None:
         """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
@@ -71,7 +77,7 @@ class _Execution:
         self._tell("hosts", list(hosts))
 
     def _plan(self, hosts: Mapping[str, Any]) -> None:
-        self._result.plan = plan.plan(self.order.remediation, hosts, self.order.given)
+        self._result.plan = plan.plan(self.order.remediation, self._content.digest, hosts, self.order.given)
         self._result.plan_hash = plan.hash_of(self._result.plan)
 
     def _planned(self) -> PlannedRun:
@@ -177,8 +183,7 @@ class _Execution:
         locks.release(held)
 
 
-def _job(order: Order, folder: runs.Folder, inventory: Path) -> engine.Job:
-    """What Ansible is to run."""
+def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot) -> engine.Job:
     remediation = order.remediation
     fixed: dict[str, Any] = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(folder.evidence)}
     if order.lease:
@@ -189,10 +194,10 @@ def _job(order: Order, folder: runs.Folder, inventory: Path) -> engine.Job:
     return engine.Job(
         run=folder.run,
         playbook=remediation.playbook,
-        content=remediation.content,
+        content=content,
         inventory=inventory,
         names=order.names,
-        variables=(*variables, *closure.words(remediation)),
+        variables=(*variables, *content.words()),
         modules=tuple(remediation.about.get("needs", {}).get("python", [])),
         given={**order.given, **fixed},
         check=order.check,

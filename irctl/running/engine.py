@@ -19,7 +19,8 @@ from types import FrameType
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from irctl.catalog.content import ANSIBLE_CONFIG, COLLECTIONS, OURS, Content
+from irctl.catalog.content import COLLECTIONS
+from irctl.catalog.snapshot import CONFIG, Snapshot
 from irctl.errors import INDETERMINATE, IrctlError
 from irctl.record import locks
 from irctl.record.seal import RUN_ID
@@ -45,7 +46,7 @@ class Job:
 
     run: str
     playbook: str
-    content: Content
+    content: Snapshot
     inventory: Path
     names: tuple[str, ...]
     variables: tuple[str, ...]
@@ -140,10 +141,7 @@ def _prepare(private: Path, job: Job) -> None:
     _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.running.playbook "$@"\n', 0o700)
     for fifo in ("gate.request", "gate.reply"):
         os.mkfifo(private / fifo, 0o600)
-    if job.content != OURS:
-        namespace, _, name = job.content.name.partition(".")
-        (private / "collections" / "ansible_collections" / namespace).mkdir(mode=0o700, parents=True)
-        (private / "collections" / "ansible_collections" / namespace / name).symlink_to(job.content.root)
+    job.content.write(private)
 
 
 def _write(path: Path, text: str, mode: int = 0o600) -> None:
@@ -228,8 +226,8 @@ def _minimal_environment(private: Path, sockets: Path) -> Iterator[None]:
     os.environ.clear()
     os.environ.update({name: before[name] for name in ENVIRONMENT if name in before})
     os.environ.update(
-        ANSIBLE_CONFIG=str(ANSIBLE_CONFIG),
-        ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(private / "collections"), str(COLLECTIONS.parent)]),
+        ANSIBLE_CONFIG=str(private / CONFIG),
+        ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(private), str(COLLECTIONS.parent)]),  # the first that has a collection counts
         ANSIBLE_HOME=str(private / "home"),
         ANSIBLE_HOST_KEY_CHECKING="True",
         ANSIBLE_SSH_CONTROL_PATH_DIR=str(sockets),

@@ -15,7 +15,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 def start(program: str, plan: dict[str, Any], what: str) -> None:
     """Run the Python file `program` with the plan until it says 'ready'. Raises Failure with `what`, and why, where it ends."""
     process = subprocess.Popen(
-        [sys.executable, program],
+        [sys.executable, "-P", program],  # the file's folder may be gone by then, and made again by somebody else
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

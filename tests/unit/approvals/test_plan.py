@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 def planned(root: Path, hosts: dict[str, Any] | None = None, given: dict[str, Any] | None = None) -> dict[str, Any]:
     found = catalog.load("motd", [Content(root, "acme.books")])
-    return plan.plan(found, {"a": {}} if hosts is None else hosts, given or {})
+    return plan.plan(found, plan.digest(found), {"a": {}} if hosts is None else hosts, given or {})
 
 
 def test_the_same_plan_has_the_same_hash(root: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from irctl.catalog import catalog, closure
 from irctl.catalog.content import OURS, Content
+from irctl.catalog.snapshot import Snapshot
 
 TASKS = """
 - shout:
@@ -17,6 +18,11 @@ TASKS = """
 - ansible.builtin.template: {src: motd.weird, dest: /tmp/motd}
 - acme.books.whisper:
 - debug: {msg: "{{ lookup('ansible.builtin.file', role_path ~ '/../../shared/words.txt') }}"}
+"""
+THROAT = """
+from .lungs import left
+from ..module_utils.near import breath
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
 """
 FILES = {
     "galaxy.yml": "{namespace: acme, name: books, version: 1.0.0}",
@@ -41,10 +47,13 @@ FILES = {
     "plugins/modules/foreign.py": "",
     "plugins/module_utils/lungs/__init__.py": "",
     "plugins/module_utils/lungs/air.py": "",
-    "plugins/module_utils/throat.py": "from ansible_collections.irctl.runbooks.plugins.module_utils import values\n",
+    "plugins/module_utils/near.py": "",
+    "plugins/module_utils/lungs/left.py": "",
+    "plugins/module_utils/throat.py": THROAT,
     "plugins/module_utils/foreign.py": "",
     "plugins/module_utils/kinds/tone.py": "METAVAR = 'TONE'\ncheck = str\n",
     "plugins/filter/louder.py": "",
+    "plugins/doc_fragments/louder.py": "",
     "plugins/modules/__pycache__/shout.cpython-311.pyc": "",
 }
 NO_PART = {
@@ -66,29 +75,29 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def files_of(root: Path) -> dict[str, Path]:
-    return closure.files(catalog.load("motd", [Content(root, "acme.books")]))
+def snapshot_of(root: Path) -> Snapshot:
+    return closure.snapshot(catalog.load("motd", [Content(root, "acme.books")]))
 
 
 def test_all_that_a_users_own_remediation_names_has_a_part_and_nothing_else_of_it(root: Path) -> None:
-    names = {name.removeprefix("acme.books/") for name in files_of(root) if name.startswith("acme.books/")}
+    names = {name.removeprefix("acme.books/") for name in snapshot_of(root).files if name.startswith("acme.books/")}
     assert names == {*FILES} - NO_PART
 
 
 @pytest.mark.parametrize("name", sorted({*FILES} - NO_PART))
 def test_one_byte_in_what_has_a_part_is_another_digest(root: Path, name: str) -> None:
-    before = closure.digest(files_of(root))
+    before = snapshot_of(root).digest
     with (root / name).open("a") as file:
         file.write("\n")
-    assert closure.digest(files_of(root)) != before
+    assert snapshot_of(root).digest != before
 
 
 @pytest.mark.parametrize("name", sorted(NO_PART))
 def test_an_edit_elsewhere_leaves_the_digest_as_it_is(root: Path, name: str) -> None:
-    before = closure.digest(files_of(root))
+    before = snapshot_of(root).digest
     with (root / name).open("a") as file:
         file.write("\n")
-    assert closure.digest(files_of(root)) == before
+    assert snapshot_of(root).digest == before
 
 
 def test_a_folder_that_is_a_link_has_a_part_and_one_that_leads_to_itself_is_read_once(root: Path) -> None:
@@ -97,9 +106,9 @@ def test_a_folder_that_is_a_link_has_a_part_and_one_that_leads_to_itself_is_read
     (elsewhere / "deep.yml").write_text("[]")
     (root / "roles" / "motd" / "files").symlink_to(elsewhere)
     (root / "roles" / "motd" / "loop").symlink_to(root / "roles" / "motd")
-    before = closure.digest(files_of(root))
+    before = snapshot_of(root).digest
     (elsewhere / "deep.yml").write_text("[1]")
-    assert closure.digest(files_of(root)) != before
+    assert snapshot_of(root).digest != before
 
 
 @pytest.fixture
@@ -115,7 +124,7 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Content:
 
 
 def digest_of(ours: Content) -> str:
-    return closure.digest(closure.files(catalog.load("db-connections", [ours])))
+    return closure.snapshot(catalog.load("db-connections", [ours])).digest
 
 
 @pytest.mark.parametrize(
