@@ -72,6 +72,8 @@ class _Search:
             for place in (f"meta/parameters/{first.partition('_')[0]}.yml", f"roles/{first}/meta/remediation.yml"):
                 for collection in self._collections.values():
                     self.add(collection, place)
+        for name in remediation.about.get("plugins", []):  # that no task names, because a record does
+            self._add_plugin(self._own, name)
         for option in remediation.options:
             for collection in self._collections.values():
                 self.add(collection, f"plugins/module_utils/kinds/{option.kind}.py")

@@ -112,12 +112,23 @@ def of_host(folder: runs.Folder, host: str) -> Path:
     return folder.evidence / runs.folder_of_host(host)
 
 
+def reverting_modules(home: Path, lease: Lease) -> list[str]:
+    """The modules that undo it, as far as an end is armed beside the controller."""
+    return sorted({str(_near(home, lease.run, host).get("module", "")) for host in lease.hosts})
+
+
 def _armed_at(home: Path, run: str, host: str) -> str:
-    try:
-        where = str(json.loads((of_host(runs.Folder(home, run), host) / NEAR).read_bytes())["where"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return CONTROLLER
+    where = str(_near(home, run, host).get("where", ""))
     return where if where in (HOST, KERNEL) else CONTROLLER
+
+
+def _near(home: Path, run: str, host: str) -> dict[str, Any]:
+    """What a host's record says of the end that is armed there; empty where it says nothing."""
+    try:
+        near = json.loads((of_host(runs.Folder(home, run), host) / NEAR).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return near if isinstance(near, dict) else {}
 
 
 def ended(home: Path, lease: Lease, how: str) -> None:

@@ -100,7 +100,8 @@ def _on_hosts(
     settings: Settings, lease: Lease, hosts: tuple[str, ...], show: Show, *, given: dict[str, Any] | None = None, **terms: Any
 ) -> Outcome:
     """Reach the ends that are armed on these hosts, through Ansible. Raises IrctlError."""
-    role = Remediation("lease-timer", "lease_timer", OURS, "What ends a lease on its host", (), (), METADATA)
+    metadata = METADATA | {"plugins": register.reverting_modules(settings.home_path, lease)}
+    role = Remediation("lease-timer", "lease_timer", OURS, "What ends a lease on its host", (), (), metadata)
     return execution.carry_out(Order(role, hosts, given or {}, reverts=lease.run, timeout=REACH, **terms), settings, show)
 
 
