@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from irctl.catalog.config import Settings
 
-GLOBALS = ("inventory", "home", "json", "verbose")
+GLOBALS = ("inventory", "home", "json", "quiet", "verbose")
 
 
 def root_of(ctx: click.Context) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def global_options() -> list[click.Parameter]:
         click.Option(["--inventory"], metavar="PATH", help="The Ansible inventory: a file or folder.", **same),
         click.Option(["--home"], metavar="DIR", help="Where runs and their records lie.", **same),
         click.Option(["--json"], is_flag=True, help="Print exactly one JSON object.", **same),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Of a run, print only what needs a look.", **same),
         click.Option(["-v", "--verbose"], count=True, help="Say more; repeat for still more.", **same),
     ]
 
@@ -89,6 +90,10 @@ def settings_of(ctx: click.Context) -> Settings:
 
 def wants_json(ctx: click.Context) -> bool:
     return bool(root_of(ctx).get("json"))
+
+
+def is_quiet(ctx: click.Context) -> bool:
+    return bool(root_of(ctx).get("quiet"))
 
 
 def remind(home: Path) -> None:

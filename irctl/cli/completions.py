@@ -18,6 +18,12 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
     return [folder.run for folder in records.listed(settings_of(ctx).home_path) if folder.run.startswith(incomplete)]
 
 
+def runs_to_show(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The runs whose id begins so, `last`, and before anything else was typed also `diff`."""
+    words = ("last",) if ctx.params.get(param.name or "") else ("last", "diff")
+    return [*(word for word in words if word.startswith(incomplete)), *runs(ctx, param, incomplete)]
+
+
 def leased_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The runs whose id begins so and whose change will end by itself."""
     from irctl.leases import register

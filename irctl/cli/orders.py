@@ -12,7 +12,7 @@ import click
 
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options
-from irctl.cli.base import remind, root_of, settings_of, wants_json
+from irctl.cli.base import is_quiet, remind, root_of, settings_of, wants_json
 
 if TYPE_CHECKING:
     from irctl.orders.order import Order, Outcome
@@ -43,7 +43,7 @@ def carry_out(ctx: click.Context, order: Order) -> Outcome:
     settings = settings_of(ctx)
     remind(settings.home_path)
     order = replace(order, incident=order.incident or _confirmed_incident(ctx, order, settings.home_path))
-    with progress(order, quiet=wants_json(ctx)) as show:
+    with progress(order, quiet=wants_json(ctx) or is_quiet(ctx)) as show:
         return execution.carry_out(order, settings, show)
 
 

@@ -51,16 +51,16 @@ def _raw(stream: TextIO) -> Any:
 
 
 def tell(message: str, outcome: str, code: int, given: Sequence[str]) -> int:
-    """One line on standard error, and with --json the envelope of an order that did not run; the code."""
+    """One line on standard error, and with --json the object that says the same; the code."""
     if "_IRCTL_COMPLETE" in os.environ:  # a shell asks for completions; it can do nothing with complaints
         return code
     print(f"error: {message}", file=sys.stderr, flush=True)
     if "--json" in given:
         import json
 
-        nothing: dict[str, Any] = dict.fromkeys(("run", "remediation", "incident", "plan_hash", "started", "folder"))
-        rest = {"check": "--check" in given, "outcome": outcome, "exit_code": code, "hosts": {}, "seconds": 0.0}
-        print(json.dumps({"schema": "irctl/run/1", **nothing, **rest, "reason": message}), flush=True)
+        from irctl.cli.error_objects import error_object
+
+        print(json.dumps(error_object(message, outcome, code, given)), flush=True)
     return code
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENCE, Done, Irctl, write_inventory
-from tests.schemas import faults
+from tests.schemas import require_valid
 from tests.servers import warm
 
 NOWHERE = {"ansible_connection": "local", "postgres_host": "127.0.0.1", "postgres_port": 1}
@@ -66,7 +66,7 @@ def refused(irctl: Irctl, tmp_path: Path) -> Callable[..., str]:
         as_json = irctl("--json", *words, **environment)
         assert (as_json.code, as_json.err) == (code, plain.err)
         document = only_object(as_json)
-        assert faults("run-1", document) == []
+        require_valid(document)
         assert document["exit_code"] == code
         assert f"error: {document['reason']}\n" == plain.err
         assert listing(tmp_path) == before, "something was written"

@@ -11,7 +11,7 @@ import click
 from irctl.catalog import catalog
 from irctl.catalog.config import Settings
 from irctl.cli import completions, render
-from irctl.cli.base import Command, remind, settings_of, wants_json
+from irctl.cli.base import Command, is_quiet, remind, settings_of, wants_json
 from irctl.cli.option_types import Value, timeout
 from irctl.cli.order_options import host_option
 from irctl.cli.views import drills as view
@@ -106,7 +106,7 @@ class _Session:
 
         remediation = catalog.load(order.remediation, self._settings.contents)
         shown = Order(replace(remediation, name=f"drill {remediation.name}"), order.names, {})
-        with progress(shown, quiet=wants_json(self._ctx)) as show:
+        with progress(shown, quiet=wants_json(self._ctx) or is_quiet(self._ctx)) as show:
             return drill.hold(order, self._settings, show)
 
     def _note(self, held: DrillResult) -> None:

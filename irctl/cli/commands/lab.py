@@ -12,7 +12,7 @@ import click
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog import catalog
 from irctl.cli import render
-from irctl.cli.base import Command, Group, settings_of, wants_json
+from irctl.cli.base import Command, Group, is_quiet, settings_of, wants_json
 from irctl.cli.orders import carry_out
 from irctl.cli.views import run
 from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
@@ -87,7 +87,7 @@ def fault(ctx: click.Context, name: str) -> int:
     remediation = catalog.load(name, settings.contents, entry_point="fault")
     order = Order(remediation, ("lab",), {}, entry_point="fault")
     outcome = carry_out(ctx, order)
-    run.show(order, outcome, as_json=wants_json(ctx))
+    run.show(order, outcome, as_json=wants_json(ctx), quiet=is_quiet(ctx))
     return outcome.exit_code
 
 

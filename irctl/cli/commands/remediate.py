@@ -8,7 +8,7 @@ import click
 
 from irctl.catalog.catalog import Remediation
 from irctl.cli import order_options
-from irctl.cli.base import wants_json
+from irctl.cli.base import is_quiet, wants_json
 from irctl.cli.orders import carry_out
 from irctl.cli.planned_orders import order_with_approval, warn_of_break_glass
 from irctl.cli.remediation_groups import Remediations
@@ -26,7 +26,7 @@ def _run(remediation: Remediation, **values: Any) -> int:
     order = order_with_approval(ctx, remediation, values)
     warn_of_break_glass(ctx, order)
     outcome = carry_out(ctx, order)
-    run.show(order, outcome, as_json=wants_json(ctx))
+    run.show(order, outcome, as_json=wants_json(ctx), quiet=is_quiet(ctx))
     return outcome.exit_code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from irctl.cli import completions
-from irctl.cli.base import Command, settings_of, wants_json
+from irctl.cli.base import Command, is_quiet, settings_of, wants_json
 from irctl.cli.option_types import Value, incident_id, timeout
 from irctl.cli.orders import carry_out
 from irctl.cli.views import run as view
@@ -34,7 +34,7 @@ def command(ctx: click.Context, run: str, check: bool, force: bool, incident: st
     outcome = carry_out(ctx, order)
     if not check and outcome.succeeded:
         _end_leases(folder, outcome.run)
-    view.show(order, outcome, as_json=wants_json(ctx))
+    view.show(order, outcome, as_json=wants_json(ctx), quiet=is_quiet(ctx))
     return outcome.exit_code
 
 

@@ -6,15 +6,21 @@ import click
 
 from irctl.cli import render
 from irctl.cli.views import affected
-from irctl.orders.order import Order, Outcome, envelope
+from irctl.orders.order import SUCCEEDED, Order, Outcome, envelope
 
 
-def show(order: Order, outcome: Outcome, *, as_json: bool) -> None:
-    """Print a line for each host, then how long it took, where the record is, and whether it can be undone."""
+def show(order: Order, outcome: Outcome, *, as_json: bool, quiet: bool = False) -> None:
+    """Print a line for each host, then how long it took, where the record is, and whether it can be undone.
+
+    With `quiet` only of what did not succeed.
+    """
     if as_json:
         render.as_object(envelope(order, outcome))
         return
-    render.table([name, render.outcome(host.outcome, check=order.check), host.reason] for name, host in outcome.hosts.items())
+    if quiet and outcome.succeeded:
+        return
+    hosts = {name: host for name, host in outcome.hosts.items() if not (quiet and host.outcome in SUCCEEDED)}
+    render.table([name, render.outcome(host.outcome, check=order.check), host.reason] for name, host in hosts.items())
     if order.check:
         exactly = {name: host.affected for name, host in outcome.hosts.items() if host.affected}
         click.echo("".join(f"{line}\n" for line in affected.lines(exactly, outcome.folder)), nl=False)
