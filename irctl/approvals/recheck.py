@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def recheck(folder: Path, allowed: Path | None) -> tuple[list[Difference], list[
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         return [Difference("forged", f"run.json (its approvals are malformed: {visible(error)[:80]})")], notes
     return [], [*notes, f"{who}, by {allowed}", *everyone.unused[:5]]
+
+
+def main() -> None:
+    """For roles, which import nothing of irctl: `-m irctl.approvals.recheck FOLDER FILE` prints what is wrong, a line each."""
+    differences, _notes = recheck(Path(sys.argv[1]), Path(sys.argv[2]))
+    print(*differences, sep="\n")
 
 
 def recheck_all(folder: Path, manifest: Mapping[str, Any], allowed: Path | None) -> tuple[list[Difference], list[str]]:
@@ -142,3 +149,7 @@ def _against_journal(folder: Folder, entry: Mapping[str, Any]) -> Iterable[Diffe
         same = (permission.get("request") or {}).get("id") == entry.get("request")
     if not same:
         yield Difference("forged", "run.json (the journal knows other approvals of it)")
+
+
+if __name__ == "__main__":
+    main()

@@ -58,7 +58,7 @@ class _Execution:
 
     def job(self, inventory: Path) -> engine.Job:
         """What Ansible is to run: the files that the plan is of, and no others."""
-        return _job(self.order, self.folder, inventory, self._content)
+        return _job(self.order, self.folder, inventory, self._content, self.settings.allowed_signers.value)
 
     def begin(self, inventory: dict[str, Any]) -> None:
         """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
@@ -183,9 +183,11 @@ class _Execution:
         locks.release(held)
 
 
-def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot) -> engine.Job:
+def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, allowed_signers: str) -> engine.Job:
     remediation = order.remediation
     fixed: dict[str, Any] = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(folder.evidence)}
+    if allowed_signers:
+        fixed["irctl_allowed_signers"] = str(Path(allowed_signers).expanduser().absolute())
     if order.lease:
         fixed["run_lease"] = order.lease
     if order.reverts:

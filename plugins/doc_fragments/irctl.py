@@ -19,6 +19,10 @@ options:
   irctl_record:
     description: The record that says who approved the list. irctl's own runs know theirs.
     type: path
+  irctl_allowed_signers:
+    description: The file that says whose key is whose, by which the signatures in that record are checked. irctl's own runs
+      know theirs.
+    type: path
 """
 
     IRCTL_HOME = r"""
@@ -39,5 +43,13 @@ options:
 options:
   irctl_record:
     description: The record that says who approved the list. irctl's own runs know theirs.
+    type: path
+"""
+
+    IRCTL_ALLOWED_SIGNERS = r"""
+options:
+  irctl_allowed_signers:
+    description: The file that says whose key is whose, by which the signatures in that record are checked. irctl's own runs
+      know theirs.
     type: path
 """

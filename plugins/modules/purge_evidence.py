@@ -11,7 +11,8 @@ description:
   - Without O(list), says which files are past retention, not on hold, and in the archive as they are here, and lists them.
   - With O(list), deletes the files that it names, and no others. If one of them is on hold, not past retention, changed since,
     replaced by a link, or not held by the store, nothing at all is deleted. One that is gone already is no objection.
-  - Carries a list out only where O(irctl_record) says that two people in two roles approved that very list.
+  - Carries a list out only where O(irctl_record) says that two people in two roles approved that very list, and irctl finds
+    their signatures good by O(irctl_allowed_signers).
   - Never deletes an incident's journal and manifest.
   - Own module, because C(ansible.builtin.file) with C(state=absent) follows paths and looks at no content.
 options:
@@ -25,6 +26,7 @@ extends_documentation_fragment:
   - irctl.runbooks.archive_evidence.shared
   - irctl.runbooks.irctl.irctl_home
   - irctl.runbooks.irctl.irctl_record
+  - irctl.runbooks.irctl.irctl_allowed_signers
   - irctl.runbooks.aws
 author: irctl contributors (@irctl)
 """
@@ -53,7 +55,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import keys, purge, purge_survey, subjects
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import keys, purge, purge_survey, signatures, subjects
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge import Doomed, Line
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.purge_survey import Candidates, Listed, Survey
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, irctl, purge_evidence
@@ -69,6 +71,7 @@ PARAMETERS: dict[str, Any] = {
     **archive_evidence.SHARED,
     **irctl.IRCTL_HOME,
     **irctl.IRCTL_RECORD,
+    **irctl.IRCTL_ALLOWED_SIGNERS,
     **aws.ARGUMENTS,
 }
 ARGUMENTS: dict[str, Any] = {
@@ -119,8 +122,15 @@ class _ListRun:
 
     def __init__(self, params: Params, check_mode: bool) -> None:
         self.params, self.check_mode, self.survey = params, check_mode, Survey(params)
-        lines, unapproved = (Candidates(self.survey).lines, "") if params["drill"] else purge_survey.read_list(params)
-        self.listed = Listed(self.survey, lines, unapproved)
+        lines, self._fault = (Candidates(self.survey).lines, "") if params["drill"] else purge_survey.read_list(params)
+        self.listed = Listed(self.survey, lines)
+
+    def require_approval(self) -> None:
+        """Raises Failure where this is in earnest and the list is not approved, by those who are named, in their own hand."""
+        if self.check_mode or self.params["drill"]:
+            return
+        if fault := self._fault or signatures.fault(self.params["record"], self.params["allowed_signers"] or ""):
+            raise Failure(f"The list is not approved: {fault}.")
 
     @property
     def too_many(self) -> bool:
@@ -195,8 +205,10 @@ def _checked(run: _ListRun) -> Result:
         refusals.append(f"{refused} of the list must not be deleted, so none is: {trees.shown(objections)}.")
     if run.too_many:
         refusals.append(f"{count} would go and the limit is {run.params['limit']}. Raise --max, or list fewer.")
-    if listed.unapproved and not run.check_mode:
-        refusals.append(f"The list is not approved: {listed.unapproved}.")
+    try:
+        run.require_approval()
+    except Failure as error:
+        refusals.append(str(error))
     gone = len(listed.doomed) - len(present)
     parts = [f"{count} of the list {'is' if len(present) == 1 else 'are'} here", *([f"{gone} gone already"] if gone else [])]
     parts += [run.survey.store.expiry.unasked] if run.survey.store.expiry.unasked else []
@@ -217,8 +229,7 @@ def _kept_proof(run: _ListRun) -> Result:
 
 def _deleted(run: _ListRun) -> Result:
     """Nothing goes unless all may go: looked at here and asked of the store again, with every incident of it held still."""
-    if run.listed.unapproved and not run.check_mode:
-        raise Failure(f"Nothing was deleted: the list is not approved: {run.listed.unapproved}.")
+    run.require_approval()
     with ExitStack() as still:
         reasons = [(subject, still.enter_context(subjects.undisturbed(subject))) for subject in run.listed.subjects]
         if objections := _objections(run, [Skipped(subject.root, reason) for subject, reason in reasons if reason]):

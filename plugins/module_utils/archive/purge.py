@@ -92,6 +92,8 @@ def unapproved(record: Mapping[str, Any], sha256: str) -> str:
     """Why the record of a run does not say that two people in two roles approved this very list; '' where it does."""
     try:
         approval, plan = record["approval"], record["plan"]
+        if plan["remediation"] != "purge-evidence":
+            return "it is the record of another remediation"
         requester, hosts = approval.get("request", {}).get("requester", ""), plan["hosts"].values()
         pairs = {(one["role"], one["principal"]) for one in approval.get("approvals", []) if one["principal"] != requester}
         named = {str(settings.get("purge_evidence_list_hash")).lower() for settings in hosts}

@@ -111,10 +111,10 @@ class Candidates:
 
 
 class Listed:
-    """The files that a list names, and why some must not be deleted. `unapproved` is why the list is not approved, or ''."""
+    """The files that a list names, and why some must not be deleted."""
 
-    def __init__(self, survey: Survey, lines: list[Line], unapproved: str = "") -> None:
-        self._survey, self.lines, self.unapproved = survey, lines, unapproved
+    def __init__(self, survey: Survey, lines: list[Line]) -> None:
+        self._survey, self.lines = survey, lines
         self._by_root = {subject.root: subject for subject in survey.subjects}
 
     @cached_property
@@ -171,7 +171,7 @@ class Listed:
 
 
 def read_list(params: Mapping[str, Any]) -> tuple[list[Line], str]:
-    """The lines of the list that was named, and why it is not approved, or ''. Raises ValueError."""
+    """The lines of the list that was named, and why its record does not say that it is approved, or ''. Raises ValueError."""
     lines = purge.parsed(_read("list", params["list"]), params["list_hash"])
     try:
         record = json.loads(_read("record", params["record"] or ""))

@@ -8,6 +8,7 @@ ARGUMENTS = {
     'irctl_home': {'type': 'path'},
     'irctl_drills': {'type': 'str'},
     'irctl_record': {'type': 'path'},
+    'irctl_allowed_signers': {'type': 'path'},
 }
 IRCTL_HOME = {
     'irctl_home': {'type': 'path'},
@@ -17,4 +18,7 @@ IRCTL_DRILLS = {
 }
 IRCTL_RECORD = {
     'irctl_record': {'type': 'path'},
+}
+IRCTL_ALLOWED_SIGNERS = {
+    'irctl_allowed_signers': {'type': 'path'},
 }

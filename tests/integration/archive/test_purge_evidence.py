@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import trees
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import signatures
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import purge_evidence, scratch_evidence
 from irctl.incidents import incidents
@@ -59,7 +60,7 @@ class Purge:
     def record(self, digest: str, **approval: Any) -> str:
         """The part of a run's record that says who approved what."""
         path = self.folder / "run.json"
-        plan = {"hosts": {"archive": {"purge_evidence_list_hash": digest}}}
+        plan = {"remediation": "purge-evidence", "hosts": {"archive": {"purge_evidence_list_hash": digest}}}
         path.write_text(json.dumps({"plan": plan, "approval": {**APPROVED, **approval}}))
         return str(path)
 
@@ -70,6 +71,15 @@ class Purge:
         done = self.step("changed", check, **given)
         self.step("proved", check, **given)
         return done
+
+
+fault_of_signatures = signatures.fault
+
+
+@pytest.fixture(autouse=True)
+def signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The approvals in a record count as signed; what checks that is looked at below, with the command."""
+    monkeypatch.setattr(signatures, "fault", lambda record, allowed_signers: "")
 
 
 @pytest.fixture
@@ -258,14 +268,15 @@ def test_a_record_that_does_not_name_two_people_in_two_roles_stops_it(purge: Pur
         Failure, match=r"The list is not approved: it names [01] of 2 people|The list is not approved: it names 2 of 2 peo"
     ):
         purge(**{**listed, "record": record})
-    with pytest.raises(Failure, match="Nothing was deleted: the list is not approved"):
+    with pytest.raises(Failure, match="The list is not approved"):
         purge.step("changed", **{**listed, "record": record})
     assert len(contents(tree)) == 6
 
 
 def test_a_record_of_another_list_of_a_broken_glass_or_none_at_all_stops_it(purge: Purge, tree: Path, tmp_path: Path) -> None:
     listed = purge.list()
-    (tmp_path / "glass").write_text(json.dumps({"plan": {"hosts": {}}, "approval": {"needed": [], "break_glass": "no time"}}))
+    plan = {"remediation": "purge-evidence", "hosts": {}}
+    (tmp_path / "glass").write_text(json.dumps({"plan": plan, "approval": {"needed": [], "break_glass": "no time"}}))
     (tmp_path / "none").write_text("[]")
     cases = {
         purge.record("0" * 64): "what was approved is another list",
@@ -464,7 +475,7 @@ def office(store: S3, tmp_path: Path, tree: Path) -> Any:
     return lambda who, *words: irctl(*words, IRCTL_PRINCIPAL=who, IRCTL_SIGNING_KEY=str(tmp_path / who), HOME=str(tmp_path))
 
 
-def test_two_people_approve_that_very_list_and_only_then_it_is_carried_out(office: Any, tree: Path) -> None:
+def test_two_people_approve_that_very_list_and_only_then_it_is_carried_out(office: Any, tree: Path, tmp_path: Path) -> None:
     rob, ana, sam = ROLES
     assert office(rob, "remediate", "archive-evidence", "--host", "archive", "--tree", str(tree)).code == 0
     checked = office(rob, "remediate", "purge-evidence", "--host", "archive", "--check", "--json")
@@ -483,6 +494,46 @@ def test_two_people_approve_that_very_list_and_only_then_it_is_carried_out(offic
     assert (done.code, contents(tree)) == (0, {}), done.out + done.err
     evidence = {path.name for path in (Path(done.json["folder"]) / "evidence" / "archive").iterdir()}
     assert evidence == {"affected.jsonl", "purge-list.txt", "purge-proof.json"}
+    record, allowed = Path(done.json["folder"]) / "run.json", tmp_path / "allowed"
+    assert fault_of_signatures(str(record), str(allowed)) == ""
+    only_one = json.loads(record.read_text())["approval"]["approvals"][:1]
+    for why, edited in {
+        "it is not a signature of these words": _edited(record, "approval", "approvals", 0, principal=rob),
+        "was approved is not the plan": _edited(record, "plan", "hosts", "archive", purge_evidence_list_hash="0" * 64),
+        "the approval of security is missing": _edited(record, "approval", approvals=only_one),
+    }.items():
+        assert why in fault_of_signatures(str(edited), str(allowed))
+    allowed.write_text(allowed.read_text().replace(sam, "eve@example.com"))
+    assert "'sam@example.com' is nobody whom" in fault_of_signatures(str(record), str(allowed))
+
+
+def _edited(record: Path, *place: Any, **changes: Any) -> Path:
+    """A copy of the record in which one part is another."""
+    document = part = json.loads(record.read_text())
+    for name in place:
+        part = part[name]
+    part.update(changes)
+    copy = record.parents[3] / f"forged-{time.monotonic_ns()}" / "run.json"
+    return write(copy, json.dumps(document).encode())
+
+
+def test_a_record_that_somebody_wrote_by_hand_deletes_nothing(
+    purge: Purge, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "fault", fault_of_signatures)
+    listed, here = purge.list(), contents(tree)
+    (tmp_path / "allowed").touch(0o600)
+    for allowed, why in {
+        "": "irctl_allowed_signers, the file by which its signatures are checked, is not set",
+        "allowed": "irctl_allowed_signers, the file by which its signatures are checked, is not set",
+        str(tmp_path / "allowed"): r"forged: run\.json",
+        str(tmp_path / "nowhere"): r"cannot be read: No such file",
+    }.items():
+        with pytest.raises(Failure, match=f"The list is not approved: .*{why}"):
+            purge(**listed, irctl_allowed_signers=allowed)
+        with pytest.raises(Failure, match=f"The list is not approved: .*{why}"):
+            purge.step("changed", **listed, irctl_allowed_signers=allowed)
+    assert contents(tree) == here
 
 
 def test_a_retention_that_is_gone_in_the_store_stops_the_whole_list(careless: S3, tmp_path: Path, tree: Path) -> None:
