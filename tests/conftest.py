@@ -91,7 +91,7 @@ class Irctl:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A real PostgreSQL for the whole session of this worker."""
     server = Postgres(tmp_path_factory.mktemp("postgres"))
-    server.start({"wal_level": "logical"})
+    server.start({"wal_level": "logical", "max_prepared_transactions": "5"})
     yield server
     server.stop()
 

@@ -16,9 +16,10 @@ description:
     cannot tell a session that may be ended from one that may not.
 options:
   state:
-    description: What to do with the sessions. V(listed) and V(described) only look.
+    description: What to do with the sessions. V(listed), V(described) and V(proved) only look; V(proved) fails where one may
+      be ended, or where that cannot be told.
     type: str
-    choices: [listed, described, ended]
+    choices: [listed, described, ended, proved]
     default: listed
   among:
     description: The sessions to describe or end, each as V(pid/start time), as V(state=listed) returned them. With
@@ -60,14 +61,14 @@ import time
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import names, sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
 
 SHARED = ("postgres_",)
 PARAMETERS: dict[str, Any] = {**db_connections.MAIN, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["listed", "described", "ended"], "default": "listed"},
+    "state": {"type": "str", "choices": ["listed", "described", "ended", "proved"], "default": "listed"},
     "among": {"type": "list", "elements": "str"},
     **PARAMETERS,
 }
@@ -84,6 +85,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     with connect(params) as server:
         if params["state"] == "listed":
             return _verified(server, asked, check_mode) if params["among"] is not None else _listed(server, asked, params)
+        if params["state"] == "proved":
+            return _proved(server, asked, params, check_mode)
         return _described(server, asked) if params["state"] == "described" else _ended(server, asked)
 
 
@@ -94,9 +97,13 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
         "matching": listing["matching"],
         "summary": sessions.summary(listing),
         "in_short": sessions.usage(listing),
-        "refusals": sessions.refusals(listing, asked["limit"]),
+        "refusals": sessions.refusals(listing, asked["limit"]) or _missing(server, params),
         "msg": sessions.in_words(listing, params["idle_for"]),
     }
+
+
+def _missing(server: Server, params: dict[str, Any], *, applications: bool = True) -> list[str]:
+    return names.missing(server.ask(names.KNOWN, names.asked(params)), applications=applications)
 
 
 def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -107,6 +114,19 @@ def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[s
         raise Failure(f"{sessions.counted(left)} of those that were to end still match.")
     said = "none left" if not left else "not done in a dry run"
     return {"changed": False, "summary": sessions.summary(listing), "in_short": sessions.usage(listing), "msg": said}
+
+
+def _proved(server: Server, asked: dict[str, Any], params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """What is there; Failure where a session may be ended, Undecided where that cannot be told, if this is in earnest."""
+    listing = server.ask(sessions.LISTED, asked)
+    said = sessions.in_words(listing, params["idle_for"])
+    if listing["matching"] and not check_mode:
+        raise Failure(said)
+    missing = _missing(server, params, applications=False)  # an application may have gone
+    unjudged = [*sessions.missing_grants(listing["server"]), *missing, *sessions.doubts(listing)]
+    if unjudged and not check_mode:
+        raise Undecided(" ".join(unjudged))
+    return {"changed": False, "summary": sessions.summary(listing), "msg": said}
 
 
 def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:

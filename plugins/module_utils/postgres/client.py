@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Protocol
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import encodings, refused_connection
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 try:
@@ -19,10 +20,17 @@ try:
 except ImportError:  # a target that only has psql
     psycopg = None  # type: ignore[assignment]
 
+_CONNECTED = "\\echo connected\n"  # psql's first word to itself, so that a refused connection is told from a lost one
 LOCK = 0x697263746C  # 'irctl': the advisory lock of whoever changes something; waited for as long as lock_timeout says
 CONNECT_SECONDS = 5
 PSQL_SECONDS = 60  # above the statement timeout, so that PostgreSQL's own word comes first
-SESSION_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
+STATEMENT_TIMEOUT = "30s"
+SESSION_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
+    " -c client_encoding=SQL_ASCII"  # so nothing is converted, and no text of another session can fail to be
+)
+_INTRODUCTION = """SELECT json_build_object('pid', pg_backend_pid(), 'timeout', current_setting('statement_timeout'),
+  'encoding', getdatabaseencoding()) WHERE $1::text IS NOT NULL"""
 
 NAMES = ("host", "port", "user", "dbname", "passfile", "sslmode")  # libpq's own, each after postgres_ as a parameter
 
@@ -36,6 +44,9 @@ class Server(Protocol):
     def execute(self, sql: str) -> None:
         """Run statements that take no parameters, all or none, also where a session may only read by default. Raises Failure."""
 
+    def introduce(self) -> None:
+        """Check that this is PostgreSQL itself, and learn its encoding. Raises Failure where it is a pooler."""
+
     def hold(self) -> None:
         """Keep every other irctl from changing anything through this database while the connection lasts.
 
@@ -48,9 +59,13 @@ class Server(Protocol):
 
 
 def connect(params: Mapping[str, Any]) -> Server:
-    """Open the server that the `postgres_*` settings name. Raises Unreachable or Failure."""
+    """Open the server that the `postgres_*` settings name. Raises Unreachable or Failure, also where a pooler is in between."""
     _check_passfile(params.get("postgres_passfile"))
-    return OverPsycopg(params) if psycopg else OverPsql(params)
+    with ExitStack() as closed_on_failure:
+        server = closed_on_failure.enter_context(OverPsycopg(params) if psycopg else OverPsql(params))
+        server.introduce()
+        closed_on_failure.pop_all()
+        return server
 
 
 def _check_passfile(path: str | None) -> None:
@@ -70,19 +85,12 @@ def libpq_settings(params: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in settings.items() if value not in (None, "")}
 
 
-def explained(message: str) -> Failure:
-    """Turn libpq's words for a connection that did not come about into a Failure or Unreachable. Pure."""
-    text = printable(" ".join(message.split()), 300)
-    if "remaining connection slots" in text or "too many clients" in text:
-        return Failure(
-            f"Every connection slot that this role may use is taken ({text}). "
-            "Connect as a role with reserved slots: a superuser, or a member of pg_use_reserved_connections (PostgreSQL 16)."
-        )
-    if "no password supplied" in text:
-        return Failure(f"PostgreSQL asks for a password and there is none: name a file of mode 0600 in postgres_passfile ({text})")
-    if "FATAL" in text and "starting up" not in text and "shutting down" not in text:
-        return Failure(f"PostgreSQL refused the connection: {text}")
-    return Unreachable(f"PostgreSQL does not answer: {text}")
+def require_postgres(introduction: Mapping[str, Any], pid: int | None) -> None:
+    """Raises Failure where a pooler answers instead of PostgreSQL: it drops options, or names another process. Pure."""
+    if introduction["timeout"] != STATEMENT_TIMEOUT:
+        raise refused_connection.pooler("the options of the session do not reach the server")
+    if pid is not None and introduction["pid"] != pid:
+        raise refused_connection.pooler("the process that serves the session is not the one that the connection was promised")
 
 
 def _as_one(sql: str) -> str:
@@ -93,30 +101,36 @@ class OverPsycopg:
     """A Server through psycopg 3, in this process."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
+        settings = {
+            **libpq_settings(params),
+            "application_name": "irctl",
+            "options": SESSION_OPTIONS,
+            "connect_timeout": str(CONNECT_SECONDS),
+        }
+        self._encoding = ""
         try:
-            self._connection = psycopg.connect(
-                autocommit=True,
-                connect_timeout=CONNECT_SECONDS,
-                application_name="irctl",
-                options=SESSION_OPTIONS,
-                cursor_factory=psycopg.RawCursor,
-                **libpq_settings(params),  # type: ignore[arg-type]
-            )
+            self._connection = psycopg.connect(autocommit=True, cursor_factory=psycopg.RawCursor, **settings)  # type: ignore[arg-type]
         except psycopg.OperationalError as error:
-            raise explained(str(error)) from None
+            raise refused_connection.reason(settings, str(error), CONNECT_SECONDS) from None
+
+    def introduce(self) -> None:
+        introduction = self.ask(_INTRODUCTION, {})
+        require_postgres(introduction, self._connection.info.backend_pid)
+        self._encoding = introduction["encoding"]
 
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
         try:
-            row = self._connection.execute(sql.encode(), [json.dumps(given)]).fetchone()
+            result = self._connection.execute(sql.encode(), [encodings.parameter(given, self._encoding)]).pgresult
         except psycopg.Error as error:
-            raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
-        return row[0] if row else None
+            raise _refused(error, self._encoding) from None
+        value = result.get_value(0, 0) if result and result.ntuples else None
+        return None if value is None else encodings.loaded(value, self._encoding)
 
     def execute(self, sql: str) -> None:
         try:
-            self._connection.execute(_as_one(sql).encode())
+            self._connection.execute(_as_one(sql).encode(encodings.codec(self._encoding)))
         except psycopg.Error as error:
-            raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
+            raise _refused(error, self._encoding) from None
 
     def hold(self) -> None:
         try:
@@ -126,13 +140,23 @@ class OverPsycopg:
                 "Another irctl is changing something on this server just now. Nothing was changed; run it again."
             ) from None
         except psycopg.Error as error:
-            raise Failure(f"PostgreSQL said: {printable(error.diag.message_primary or error, 300)}") from None
+            raise _refused(error, self._encoding) from None
 
     def __enter__(self) -> Server:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._connection.close()
+
+
+def _refused(error: psycopg.Error, encoding: str) -> Failure:
+    """What PostgreSQL said to a statement."""
+    primary = error.pgresult.error_field(psycopg.pq.DiagnosticField.MESSAGE_PRIMARY) if error.pgresult else None
+    return _answered(primary or str(error).encode(), encoding)
+
+
+def _answered(message: bytes, encoding: str) -> Failure:
+    return Failure(f"PostgreSQL said: {printable(encodings.message(message, encoding), 300)}")
 
 
 class OverPsql:
@@ -143,18 +167,26 @@ class OverPsql:
         if not program:
             raise Failure("Neither psycopg nor psql is on this host. Install postgresql-client (Debian) or psycopg.")
         self._command = [program, "-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-        settings = {f"PG{'DATABASE' if key == 'dbname' else key.upper()}": value for key, value in libpq_settings(params).items()}
+        self._settings = libpq_settings(params)
+        self._encoding = ""
+        named = {f"PG{'DATABASE' if key == 'dbname' else key.upper()}": value for key, value in self._settings.items()}
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
-            **settings,
+            **named,
             "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
             "PGOPTIONS": SESSION_OPTIONS,
             "PGAPPNAME": "irctl",
-            "PGCLIENTENCODING": "UTF8",
+            "PGCLIENTENCODING": "SQL_ASCII",
         }
 
+    def introduce(self) -> None:
+        introduction = self.ask(_INTRODUCTION, {})
+        require_postgres(introduction, None)
+        self._encoding = introduction["encoding"]
+
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
-        return json.loads(self._run(sql.replace("$1", ":'given'"), "-v", f"given={json.dumps(given)}"))
+        value = self._run(sql.replace("$1", ":'given'"), "-v", f"given={encodings.parameter(given, self._encoding)}").strip()
+        return encodings.loaded(value, self._encoding) if value else None
 
     def execute(self, sql: str) -> None:
         self._run(_as_one(sql))
@@ -163,10 +195,11 @@ class OverPsql:
         return None
 
     def _run(self, script: str, *words: str) -> bytes:
+        """What psql prints for the script. Raises Failure or Unreachable."""
         try:
             done = subprocess.run(
                 [*self._command, *words],
-                input=script.encode(),
+                input=(_CONNECTED + script).encode(encodings.codec(self._encoding)),
                 capture_output=True,
                 env=self._environment,
                 timeout=PSQL_SECONDS,
@@ -174,12 +207,14 @@ class OverPsql:
             )
         except subprocess.TimeoutExpired:
             raise Failure(f"psql did not end within {PSQL_SECONDS} s.") from None
-        said = done.stderr.decode("utf-8", "replace")
-        if done.returncode == 2:
-            raise explained(said)
+        connected, _newline, output = done.stdout.partition(b"\n")
+        if done.returncode == 2 and not connected:
+            options = {"options": SESSION_OPTIONS, "application_name": "irctl"}
+            message = encodings.message(done.stderr, self._encoding)
+            raise refused_connection.reason({**self._settings, **options}, message, CONNECT_SECONDS)
         if done.returncode:
-            raise Failure(f"PostgreSQL said: {printable(' '.join(said.split()), 300)}")
-        return done.stdout
+            raise _answered(done.stderr, self._encoding)
+        return output
 
     def __enter__(self) -> Server:
         return self

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER, refusals
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER, doubts, missing_grants
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import without_values
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration, printable
 
 SHOWN = 5  # rows of each kind; a diagnosis at 3 a.m. is read, not searched
 REPLICA_BEHIND = 10.0  # seconds
+LONG_PREPARED = 60  # seconds
 
 
 class Finding(TypedDict):
@@ -21,29 +22,44 @@ class Finding(TypedDict):
     next: str
 
 
+# A prepared transaction has no process: pg_blocking_pids gives 0 for it, and its locks are known by its transaction alone.
 FACTS = f"""
 WITH given AS (SELECT $1::jsonb AS p),
-client AS (
+activity AS (
   SELECT *, extract(epoch FROM clock_timestamp() - state_change)::float AS state_age,
-    extract(epoch FROM clock_timestamp() - query_start)::float AS query_age,
+    extract(epoch FROM clock_timestamp() - coalesce(query_start, xact_start, backend_start))::float AS query_age,
     CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{{}}' END AS blocked_by
-  FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),
+  FROM pg_stat_activity WHERE pid <> pg_backend_pid()),
+client AS (SELECT * FROM activity WHERE backend_type = 'client backend'),
 short AS (
-  SELECT c.*, json_build_object('pid', pid, 'user', usename, 'database', datname, 'application', application_name,
-    'backend_start', backend_start, 'state', state, 'statement', query, 'seconds', round(CASE WHEN state = 'active'
-    THEN query_age ELSE state_age END), 'blocks', (SELECT count(*) FROM client w WHERE c.pid = ANY(w.blocked_by))) AS said
-  FROM client c)
+  SELECT a.*, json_build_object('pid', pid, 'kind', backend_type, 'user', usename, 'database', datname,
+    'application', application_name, 'backend_start', backend_start, 'state', state, 'statement', query,
+    'wait', wait_event_type || ' ' || wait_event, 'seconds', round(CASE WHEN state LIKE 'idle%' THEN state_age ELSE query_age END),
+    'blocks', (SELECT count(*) FROM activity w WHERE a.pid = ANY(w.blocked_by))) AS said
+  FROM activity a),
+thing AS MATERIALIZED (
+  SELECT pid, granted, virtualtransaction, transactionid, row(locktype, database, relation, page, tuple, virtualxid,
+    transactionid, classid, objid, objsubid)::text AS thing FROM pg_locks),
+prepared AS (
+  SELECT gid, owner, database, round(extract(epoch FROM clock_timestamp() - prepared)) AS seconds,
+    (SELECT count(DISTINCT w.pid) FROM activity w JOIN thing wanted ON wanted.pid = w.pid AND NOT wanted.granted
+       JOIN thing held ON held.thing = wanted.thing AND held.granted AND held.pid IS NULL
+     WHERE 0 = ANY(w.blocked_by) AND held.virtualtransaction = own.virtualtransaction) AS blocks
+  FROM pg_prepared_xacts p LEFT JOIN thing own ON own.pid IS NULL AND own.transactionid = p.transaction AND own.granted)
 SELECT json_build_object('server', ({SERVER}),
   'states', (SELECT coalesce(json_object_agg(coalesce(state, 'unknown'),
      json_build_object('count', n, 'oldest_seconds', oldest)), '{{}}')
      FROM (SELECT state, count(*) AS n, round(max(state_age)) AS oldest FROM client GROUP BY state) s),
   'in_transaction', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short
-     WHERE state LIKE 'idle in transaction%' ORDER BY state_change LIMIT {SHOWN}) s),
+     WHERE backend_type = 'client backend' AND state LIKE 'idle in transaction%' ORDER BY state_change LIMIT {SHOWN}) s),
   'long', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short, given
-     WHERE state = 'active' AND query_age >= (p->>'long_for')::float ORDER BY query_start LIMIT {SHOWN}) s),
+     WHERE backend_type = 'client backend' AND state = 'active' AND query_age >= (p->>'long_for')::float
+     ORDER BY query_start LIMIT {SHOWN}) s),
   'blockers', (SELECT coalesce(json_agg(said), '[]') FROM (SELECT said FROM short
      WHERE (said->>'blocks')::int > 0 AND blocked_by = '{{}}' ORDER BY (said->>'blocks')::int DESC LIMIT {SHOWN}) s),
-  'waiting', (SELECT count(*) FROM client WHERE blocked_by <> '{{}}'),
+  'prepared', (SELECT coalesce(json_agg(p), '[]') FROM (SELECT * FROM prepared ORDER BY blocks DESC, seconds DESC LIMIT {SHOWN}) p),
+  'prepared_in_all', (SELECT count(*) FROM prepared),
+  'waiting', (SELECT count(*) FROM activity WHERE blocked_by <> '{{}}'),
   'replicas', (SELECT coalesce(json_agg(json_build_object('application', application_name, 'state', state,
      'behind_seconds', coalesce(extract(epoch FROM replay_lag)::float, 0))), '[]') FROM pg_stat_replication),
   'behind_seconds', CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
@@ -58,6 +74,7 @@ def findings(facts: Mapping[str, Any], listing: Mapping[str, Any], idle_for: str
         *_sight(listing),
         *_fullness(facts["server"]),
         *_blocking(facts),
+        *_prepared(facts),
         *_in_transaction(facts),
         *_endable(listing, idle_for),
         *_long(facts),
@@ -68,8 +85,10 @@ def findings(facts: Mapping[str, Any], listing: Mapping[str, Any], idle_for: str
 
 
 def _sight(listing: Mapping[str, Any]) -> Iterator[Finding]:
-    if not (listing["server"]["sees_all"] and listing["server"]["may_signal"]):
-        yield Finding(level="problem", says=refusals(listing, 0)[0], next="irctl diagnose postgres --host {host}")
+    for says in missing_grants(listing["server"]):
+        yield Finding(level="problem", says=says, next="irctl diagnose postgres --host {host}")
+    for says in doubts(listing):
+        yield Finding(level="notice", says=says, next='psql -c "SELECT * FROM pg_stat_activity"')
 
 
 def _fullness(server: Mapping[str, Any]) -> Iterator[Finding]:
@@ -82,12 +101,29 @@ def _fullness(server: Mapping[str, Any]) -> Iterator[Finding]:
 def _blocking(facts: Mapping[str, Any]) -> Iterator[Finding]:
     for session in facts["blockers"]:
         says = (
-            f"{_who(session)} blocks {session['blocks']} session(s); it is {session['state']} for {duration(session['seconds'])}."
+            f"{_who(session)} blocks {session['blocks']} session(s); "
+            f"it is {session['state'] or 'at work'} for {duration(session['seconds'])}."
         )
         yield Finding(level="problem", says=says, next=_free(session))
 
 
+def _prepared(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """Transactions that were prepared for a two-phase commit. They outlive their sessions, and only a person ends them."""
+    for one in facts["prepared"]:
+        what = f"The prepared transaction {printable(one['gid'])} ({printable(one['owner'])} in {printable(one['database'])})"
+        blocks = f" and blocks {one['blocks']} session(s)" if one["blocks"] else ""
+        says = (
+            f"{what} is open for {duration(one['seconds'])}{blocks}; COMMIT PREPARED or ROLLBACK PREPARED in that database ends it."
+        )
+        level = "problem" if one["blocks"] else "notice" if one["seconds"] >= LONG_PREPARED else "fine"
+        yield Finding(level=level, says=says, next='psql -c "SELECT * FROM pg_prepared_xacts"')
+    if others := facts["prepared_in_all"] - len(facts["prepared"]):
+        yield Finding(level="notice", says=f"{others} more prepared transactions are open.", next="")
+
+
 def _free(session: Mapping[str, Any]) -> str:
+    if session["kind"] != "client backend":
+        return f'psql -c "SELECT * FROM pg_stat_activity WHERE pid = {int(session["pid"])}"'
     if session["state"].startswith("idle in transaction") and session["seconds"] >= 5:
         return f"irctl plan db-connections --host {{host}} --idle-in-transaction-for {max(5, int(session['seconds'] // 2))}s"
     same = f"pid = {int(session['pid'])} AND backend_start = '{session['backend_start']}'"
@@ -118,7 +154,8 @@ def _endable(listing: Mapping[str, Any], idle_for: str) -> Iterator[Finding]:
 def _long(facts: Mapping[str, Any]) -> Iterator[Finding]:
     for session in facts["long"]:
         statement = without_values(session["statement"] or "", 80)
-        says = f"{_who(session)} runs for {duration(session['seconds'])}: {statement}"
+        wait = f", waiting for {printable(session['wait'])}" if session["wait"] else ""
+        says = f"{_who(session)} runs for {duration(session['seconds'])}{wait}: {statement}"
         yield Finding(level="notice", says=says, next=_free(session))
 
 
@@ -137,7 +174,10 @@ def _replication(facts: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _who(session: Mapping[str, Any]) -> str:
     application = f", {printable(session['application'])}" if session["application"] else ""
-    return f"pid {session['pid']} ({printable(session['user'])} in {printable(session['database'])}{application})"
+    kind = "" if session["kind"] == "client backend" else f"{printable(session['kind'])} "
+    user = printable(session["user"]) if session["user"] else "of a dropped role" if not kind else ""
+    within = f"in {printable(session['database'])}" if session["database"] else ""
+    return f"pid {session['pid']} ({kind}{' '.join(word for word in (user, within) if word)}{application})"
 
 
 def kept(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
@@ -32,11 +32,13 @@ judged AS (
       OR (jsonb_array_length(p->'applications') > 0 AND (p->'applications' ? s.application_name) IS NOT TRUE) THEN 'not asked for'
     WHEN s.state = 'idle' AND s.age < idle_for THEN 'recent'
     WHEN s.state LIKE 'idle in transaction%' AND coalesce(s.age < idle_in_transaction_for, true) THEN 'in transaction'
-    WHEN s.state NOT LIKE 'idle%' OR s.state IS NULL THEN 'at work'
-    WHEN s.usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE NOT rolsuper)::oid[]) IS NOT TRUE THEN 'superuser'
+    WHEN s.state NOT LIKE 'idle%' AND s.state <> 'disabled' OR s.state IS NULL THEN 'at work'
+    WHEN s.usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE rolsuper)::oid[]) THEN 'superuser'
     WHEN protected_users <> '' AND s.usename ~ protected_users THEN 'protected'
     WHEN protected_applications <> '' AND s.application_name ~ protected_applications THEN 'protected'
-    WHEN s.query ~* '(^|;|\*/|\n)\s*listen\s' THEN 'listening'
+    WHEN s.state = 'disabled' THEN 'untracked'
+    WHEN s.usename IS NULL THEN 'dropped role'
+    WHEN s.query ~* '(^|;|\*/|\n)\s*listen\M' THEN 'listening'
     WHEN s.pid = ANY((SELECT array_agg(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted)::int[]) THEN 'advisory lock'
     ELSE 'end' END AS verdict
   FROM seen s, asked),
@@ -73,8 +75,10 @@ DESCRIBED = (
 SELECT coalesce(json_agg(json_build_object('pid', pid, 'backend_start_us', started, 'database', datname, 'user', usename,
   'application', application_name, 'client', client_addr, 'state', state, 'idle_seconds', round(age), 'verdict', verdict,
   'in_transaction_since', xact_start, 'last_statement', query,
+  'encoding', (SELECT pg_encoding_to_char(encoding) FROM pg_database d WHERE d.datname = judged.datname),
   'locks', coalesce(locks.held, 0)) ORDER BY verdict, state_change), '[]')
-FROM judged LEFT JOIN locks USING (pid) WHERE verdict IN ('superuser', 'protected', 'listening', 'advisory lock')
+FROM judged LEFT JOIN locks USING (pid) WHERE verdict IN ('superuser', 'protected', 'listening', 'advisory lock',
+     'untracked', 'dropped role')
    OR (pid, started) IN (SELECT pid, started FROM named)
 """
 )
@@ -91,12 +95,16 @@ SELECT coalesce(json_agg(pid || '/' || started) FILTER (WHERE signalled), '[]') 
 
 STILL_THERE = _JUDGED + "SELECT coalesce(json_agg(pid || '/' || started), '[]') FROM judged JOIN named USING (pid, started)"
 
+UNJUDGED = ("untracked", "dropped role")
+
 SPARED = {
     "protected": "{} protected",
     "listening": "{} listening",
     "advisory lock": "{} holding an advisory lock",
     "superuser": "{} of superusers",
     "in transaction": "{} idle in transaction",
+    "untracked": "{} whose state is not tracked",
+    "dropped role": "{} of dropped roles",
 }
 
 
@@ -122,19 +130,40 @@ def asked(params: Mapping[str, Any], among: Sequence[Any] = (), limit: int = 0) 
 
 def refusals(listing: Mapping[str, Any], limit: int) -> list[str]:
     """Say why the sessions in `listing` must not be ended; an empty list means they may be."""
-    server, matching = listing["server"], len(listing["matching"])
-    role = values.printable(server["role"])
-    missing = [
-        grant
-        for able, grant in ((server["sees_all"], "pg_read_all_stats"), (server["may_signal"], "pg_signal_backend"))
-        if not able
-    ]
-    if missing:
-        cannot = "see the state of other sessions" if not server["sees_all"] else "end other sessions"
-        return [f"The role {role} cannot {cannot}. As a superuser: GRANT {', '.join(missing)} TO {role};"]
+    if said := missing_grants(listing["server"]):
+        return said
+    matching = len(listing["matching"])
     if matching > limit:
         return [f"{counted(matching)} match and the limit is {limit}. Narrow with --database or --user, or raise --max."]
-    return []
+    return [] if matching else doubts(listing)
+
+
+def missing_grants(server: Mapping[str, Any]) -> list[str]:
+    """Say what the role cannot do, and what makes it able to."""
+    role = values.printable(server["role"])
+    grants = (("sees_all", "pg_read_all_stats"), ("may_signal", "pg_signal_backend"))
+    missing = [grant for able, grant in grants if not server[able]]
+    if not missing:
+        return []
+    cannot = "see the state of other sessions" if not server["sees_all"] else "end other sessions"
+    return [f"The role {role} cannot {cannot}. As a superuser: GRANT {', '.join(missing)} TO {role};"]
+
+
+def doubts(listing: Mapping[str, Any]) -> list[str]:
+    """Say of which sessions it cannot be told whether they may be ended, and why."""
+    untracked, ownerless = (listing["verdicts"].get(verdict, 0) for verdict in UNJUDGED)
+    sentences = []
+    if untracked:
+        sentences.append(
+            f"Whether {counted(untracked)} may be ended cannot be told: track_activities is off there, so PostgreSQL does not "
+            "say what they do. Set it on for the server and its roles, or end them by pid."
+        )
+    if ownerless:
+        sentences.append(
+            f"Whether {counted(ownerless)} may be ended cannot be told: the role was dropped, so nobody knows "
+            "whether it is protected. Find them in pg_stat_activity (usename IS NULL) and end them by pid."
+        )
+    return sentences
 
 
 def counted(number: int) -> str:
@@ -148,14 +177,21 @@ def summary(listing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def usage(listing: Mapping[str, Any]) -> str:
-    """How full the server is: '36 of 100 in use'."""
-    return f"{listing['server']['in_use']} of {listing['server']['max_connections']} in use"
+    """How full the server is, and what could not be judged: '36 of 100 in use, not judged: 1 of dropped roles'."""
+    server, unjudged = listing["server"], _counted_verdicts(listing, UNJUDGED)
+    used = f"{server['in_use']} of {server['max_connections']} in use"
+    return f"{used}, not judged: {', '.join(unjudged)}" if unjudged else used
+
+
+def _counted_verdicts(listing: Mapping[str, Any], verdicts: Iterable[str]) -> list[str]:
+    counts = listing["verdicts"]
+    return [SPARED[verdict].format(counts[verdict]) for verdict in verdicts if counts.get(verdict)]
 
 
 def in_words(listing: Mapping[str, Any], idle_for: str) -> str:
     """One line: how full the server is, what would end, what is spared and why."""
     server, matching = listing["server"], len(listing["matching"])
-    spared = [words.format(listing["verdicts"][why]) for why, words in SPARED.items() if listing["verdicts"].get(why)]
+    spared = _counted_verdicts(listing, SPARED)
     line = f"{server['in_use']} of {server['max_connections']} sessions in use, {matching} idle for over {idle_for}"
     return f"{line} · spared: {', '.join(spared)}" if spared else line
 

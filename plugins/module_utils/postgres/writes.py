@@ -48,7 +48,8 @@ judged AS (
   SELECT s.*, CASE
     WHEN kind IN ('autovacuum worker', 'walsender', 'parallel worker') THEN 'no writer'
     WHEN kind <> 'client backend' THEN 'background worker'
-    WHEN usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE NOT rolsuper)::oid[]) IS NOT TRUE THEN 'superuser'
+    WHEN usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE rolsuper)::oid[]) THEN 'superuser'
+    WHEN usename IS NULL THEN 'dropped role'
     WHEN p->>'protected_users' <> '' AND usename ~ (p->>'protected_users') THEN 'protected'
     WHEN p->>'protected_applications' <> '' AND application_name ~ (p->>'protected_applications') THEN 'protected'
     WHEN p->'frozen' ? datname AND NOT writes THEN 'perhaps older than the freeze'
@@ -78,7 +79,9 @@ DESCRIBED = (
     + """
 SELECT coalesce(json_agg(json_build_object('pid', pid, 'backend_start_us', started, 'database', datname, 'user', usename,
   'application', application_name, 'client', client_addr, 'kind', kind, 'state', state, 'verdict', verdict, 'writes', writes,
-  'in_transaction_since', xact_start, 'last_statement', query) ORDER BY verdict, started), '[]')
+  'in_transaction_since', xact_start, 'last_statement', query,
+  'encoding', (SELECT pg_encoding_to_char(encoding) FROM pg_database d WHERE d.datname = judged.datname))
+  ORDER BY verdict, started), '[]')
 FROM judged WHERE verdict <> 'no writer'
 """
 )
@@ -143,7 +146,7 @@ def refusals(state: Mapping[str, Any], params: Mapping[str, Any], matching: int)
     """Say why these databases must not be frozen; an empty list means they may be."""
     said = [*_cannot_alter(state, params["database"]), *_overriding(state["roles"])]
     if params["end_writers"]:
-        said += sessions.refusals({"server": state["server"], "matching": []}, 0)  # which grants it lacks
+        said += sessions.missing_grants(state["server"])
         if matching > params["max"]:
             said.append(
                 f"{counted(matching)} would be ended and the limit is {params['max']}. Name fewer databases, or raise --max."

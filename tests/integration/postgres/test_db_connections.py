@@ -32,6 +32,7 @@ def test_what_must_not_be_hit_is_spared(irctl: Irctl, server: Postgres, sessions
     spared = [
         *sessions.open(1, user="postgres"),
         *sessions.open(1, "SELECT 1; LISTEN jobs"),
+        *sessions.open(1, 'LISTEN"jobs"'),
         *sessions.open(1, "SELECT pg_advisory_lock(42)"),
         *sessions.open(1, application="pgbouncer-1"),
         *sessions.open(1, "BEGIN", "SELECT txid_current()"),
@@ -46,7 +47,7 @@ def test_what_must_not_be_hit_is_spared(irctl: Irctl, server: Postgres, sessions
             done = irctl.mend()
             assert done.json["outcome"] == "changed"
             assert sessions.alive(idle) == 0
-            assert sessions.alive([*spared, working]) == 6
+            assert sessions.alive([*spared, working]) == 7
             assert sessions.ask("SELECT count(*) FROM pg_stat_replication WHERE application_name = 'archiver'") == 1
     finally:
         walsender.kill()
@@ -70,7 +71,41 @@ def test_another_team_s_sessions_are_not_touched(irctl: Irctl, sessions: Session
     done = irctl.mend("--database", "shop", "--application", "web", "--user", "ops")
     assert done.host()["changed"] is True
     assert (sessions.alive(mine), sessions.alive(others)) == (0, 4)
-    assert irctl.mend("--database", "nosuch").json["outcome"] == "unchanged"
+    typed = irctl.mend("--database", "nosuch", "--user", "Ops", "--application", "wbe")
+    assert (typed.code, typed.json["outcome"]) == (5, "refused")
+    reason = typed.host()["reason"]
+    assert "There is no database 'nosuch'. There are: postgres, shop." in reason
+    assert "There is no role 'Ops'. There are: ops, " in reason
+    assert "There is no session with the application name 'wbe'. There are: " in reason
+    assert sessions.alive(others) == 4
+    assert irctl.mend("--user", "idle_role").code == 5
+    sessions.ask("CREATE ROLE idle_role")
+    assert irctl.mend("--user", "idle_role").json["outcome"] == "unchanged"
+    sessions.ask("DROP ROLE idle_role")
+
+
+def test_sessions_that_cannot_be_judged_are_never_nothing_to_end(irctl: Irctl, sessions: Sessions) -> None:
+    """track_activities is off for one role, and another was dropped: neither may be taken for at work or for a superuser."""
+    for role in ("untracked", "dropped"):
+        sessions.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
+    sessions.ask("ALTER ROLE untracked SET track_activities = off")
+    unjudged = [session for role in ("untracked", "dropped") for session in sessions.open(user=role, password=role)]
+    try:
+        sessions.ask("DROP ROLE dropped")
+        idle = sessions.open(1)
+        sessions.grow_old()
+        done = irctl.mend()
+        assert done.json["outcome"] == "changed"
+        assert "not judged: 1 whose state is not tracked, 1 of dropped roles" in done.host()["reason"]
+        assert (sessions.alive(idle), sessions.alive(unjudged)) == (0, 2)
+        again = irctl.mend()
+        assert (again.code, again.json["outcome"]) == (5, "refused")
+        assert "track_activities is off there" in again.host()["reason"]
+        assert "the role was dropped" in again.host()["reason"]
+    finally:
+        for session in unjudged:
+            session.close()
+        sessions.ask("DROP ROLE untracked")
 
 
 def test_protected_users_of_the_inventory_are_spared(tmp_path: Path, server: Postgres, sessions: Sessions) -> None:

@@ -120,6 +120,27 @@ def books(freeze: Freeze) -> str:
     return freeze.make("books")
 
 
+@pytest.mark.parametrize(("encoding", "name", "shown"), [("LATIN1", "latin", "café"), ("SQL_ASCII", "café", "caf\\xe9")])
+def test_a_database_of_another_encoding_is_frozen_and_thawed_from_within(
+    encoding: str, name: str, shown: str, freeze: Freeze, sessions: Sessions
+) -> None:
+    """Beside a writer whose statement is no UTF-8."""
+    sessions.ask(f"CREATE DATABASE \"{name}\" OWNER ops ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
+    try:
+        writer = sessions.open(1, database=name, client_encoding="sql_ascii")
+        writer[0].execute(b"CREATE TABLE caf\xe9 (n int)")
+        freeze.host = {"postgres_dbname": name}
+        frozen = freeze(name)
+        assert (frozen.code, frozen.reason) == (0, f"{name} frozen, 1 session ended"), frozen.out
+        assert (freeze.stored(name), sessions.alive(writer)) == ("default_transaction_read_only=on", 0)
+        kept = json.loads((frozen.evidence / "lab" / "sessions-before.json").read_text())
+        assert [(row["encoding"], row["last_statement"]) for row in kept] == [(encoding, f"CREATE TABLE {shown} (n int)")]
+        thawed = freeze.revert(frozen)
+        assert (thawed.code, thawed.changed, freeze.stored(name)) == (0, True, None), thawed.out
+    finally:
+        sessions.ask(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 def test_a_frozen_database_takes_no_writes_and_a_second_run_changes_nothing(freeze: Freeze, books: str, sessions: Sessions) -> None:
     writers = sessions.open(2, WRITE, database=books)
     other = sessions.open(1, WRITE, database=freeze.make("ledger"))

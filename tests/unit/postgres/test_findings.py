@@ -19,7 +19,7 @@ SERVER = {
 }
 SESSION = {
     "pid": 7, "user": "app", "database": "shop", "application": "web", "backend_start": "2026-11-21 02:00:00+00", "state": "active",
-    "statement": "SELECT 'jane'", "seconds": 120, "blocks": 0,
+    "statement": "SELECT 'jane'", "seconds": 120, "blocks": 0, "kind": "client backend", "wait": None,
 }  # fmt: skip
 
 
@@ -31,6 +31,8 @@ def found(
         "in_transaction": [],
         "long": [],
         "blockers": [],
+        "prepared": [],
+        "prepared_in_all": 0,
         "replicas": [],
         "behind_seconds": 0,
         "idle_slots": [],
@@ -130,3 +132,38 @@ def test_problems_come_before_notices_and_what_is_fine_comes_last() -> None:
 def test_the_facts_that_are_kept_hold_no_values() -> None:
     kept = pg_findings.kept({"in_transaction": [SESSION], "long": [], "blockers": [{**SESSION, "statement": None}]})
     assert [row["statement"] for row in (*kept["in_transaction"], *kept["blockers"])] == ["SELECT …", ""]
+
+
+def test_a_blocker_that_is_no_client_is_named_by_its_kind_and_only_looked_at() -> None:
+    vacuum = {**SESSION, "kind": "autovacuum worker", "user": None, "application": "", "blocks": 2}
+    first = worst(found(blockers=[vacuum]))
+    assert first["says"] == "pid 7 (autovacuum worker in shop) blocks 2 session(s); it is active for 2m."
+    assert "pg_cancel_backend" not in first["next"]
+
+
+def test_a_session_without_a_state_or_a_role_is_told_of() -> None:
+    lost = {**SESSION, "user": None, "state": None, "blocks": 1}
+    assert worst(found(blockers=[{**lost, "kind": "walsender"}]))["says"].startswith("pid 7 (walsender in shop, web) blocks 1")
+    lost = {**SESSION, "user": None, "blocks": 1}
+    assert worst(found(blockers=[lost]))["says"].startswith("pid 7 (of a dropped role in shop, web) blocks 1")
+
+
+@pytest.mark.parametrize(("blocks", "seconds", "level"), [(3, 1, "problem"), (0, 60, "notice"), (0, 59, "fine")])
+def test_a_prepared_transaction_is_told_with_its_age(blocks: int, seconds: int, level: str) -> None:
+    prepared = {"gid": "pay\x1b-7", "owner": "app", "database": "shop", "seconds": seconds, "blocks": blocks}
+    [told] = [
+        finding for finding in found(prepared=[prepared], prepared_in_all=3) if "pay?-7 (app in shop) is open" in finding["says"]
+    ]
+    assert told["level"] == level
+    assert ("blocks 3 session(s)" in told["says"]) == bool(blocks)
+
+
+def test_what_a_long_statement_waits_for_is_told() -> None:
+    [told] = [finding for finding in found(long=[{**SESSION, "wait": "IPC SyncRep"}]) if "runs for" in finding["says"]]
+    assert "runs for 2m, waiting for IPC SyncRep: SELECT" in told["says"]
+
+
+def test_sessions_that_cannot_be_judged_are_told_of() -> None:
+    says = [finding["says"] for finding in found(verdicts={"untracked": 2, "dropped role": 1}) if finding["level"] == "notice"]
+    assert says[0].startswith("Whether 2 sessions may be ended cannot be told: track_activities is off")
+    assert says[1].startswith("Whether 1 session may be ended cannot be told: the role was dropped")

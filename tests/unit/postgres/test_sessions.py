@@ -88,3 +88,10 @@ def test_what_is_kept_of_a_session_holds_no_values_and_no_control_characters() -
     [kept] = sessions.keepable([{"pid": 7, "user": "a\x1b[2J", "client": None, "last_statement": "SELECT 'jane'"}])
     assert kept == {"pid": 7, "user": "a?[2J", "client": None, "last_statement": "SELECT …"}
     assert sessions.keepable([{"last_statement": None}]) == [{"last_statement": ""}]
+
+
+def test_sessions_that_cannot_be_judged_refuse_where_nothing_else_is_to_end() -> None:
+    unjudged = {"verdicts": {"untracked": 1, "dropped role": 2}}
+    assert len(sessions.refusals({**listing(0), **unjudged}, 100)) == 2
+    assert sessions.refusals({**listing(1), **unjudged}, 100) == []
+    assert "1 whose state is not tracked, 2 of dropped roles" in sessions.in_words({**listing(1), **unjudged}, "10m")

@@ -1,0 +1,47 @@
+"""Whether the databases, users and applications that a person names are there. Pure: a statement, facts in, sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
+
+NOUNS = {"databases": "database", "users": "role", "applications": "session with the application name"}
+
+# An application has no other trace than its sessions and the settings that give them their name.
+KNOWN = """
+WITH given AS (SELECT $1::jsonb AS p),
+known(kind, name) AS (
+  SELECT 'databases', datname::text FROM pg_database
+  UNION SELECT 'users', rolname FROM pg_roles
+  UNION SELECT 'applications', application_name FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name <> ''
+  UNION SELECT 'applications', substr(setting, strpos(setting, '=') + 1) FROM pg_db_role_setting, unnest(setconfig) setting
+    WHERE split_part(setting, '=', 1) = 'application_name'),
+named(kind, name) AS (SELECT key, jsonb_array_elements_text(value) FROM given, jsonb_each(p)),
+unknown AS (SELECT * FROM named EXCEPT SELECT * FROM known)
+SELECT json_build_object(
+  'unknown', (SELECT coalesce(json_agg(json_build_array(kind, name) ORDER BY kind, name), '[]') FROM unknown),
+  'known', (SELECT coalesce(json_object_agg(kind, names), '{}') FROM (SELECT kind, json_agg(name ORDER BY name) AS names
+    FROM known WHERE kind IN (SELECT kind FROM unknown) AND name NOT LIKE 'pg\\_%' AND name NOT LIKE 'template_' GROUP BY kind) k))
+"""
+
+
+def asked(params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names that module arguments hold, by their kind."""
+    return {"databases": params["database"], "users": params["user"], "applications": params["application"]}
+
+
+def missing(names: Mapping[str, Any], *, applications: bool = True) -> list[str]:
+    """A sentence for each name that is not there; applications only where their absence means something."""
+    return [
+        f"There is no {NOUNS[kind]} {printable(name)!r}. There are: {_similar_first(name, names['known'].get(kind, []))}."
+        for kind, name in names["unknown"]
+        if applications or kind != "applications"
+    ]
+
+
+def _similar_first(name: str, known: list[str]) -> str:
+    """Some of the names, those first that differ in upper and lower case alone."""
+    ordered = sorted(known, key=lambda other: other.lower() != name.lower())
+    return first_few([printable(other, 63) for other in ordered]) or "none"
