@@ -26,6 +26,12 @@ options:
       V(state=listed) itself, fail where one of them still matches.
     type: list
     elements: str
+  remembered:
+    description: Applications that earlier runs have seen on this host, so that their absence is no typing error. An action hands
+      them over.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment: [irctl.runbooks.db_connections, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
@@ -58,6 +64,7 @@ refusals:
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
@@ -70,9 +77,11 @@ PARAMETERS: dict[str, Any] = {**db_connections.MAIN, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "described", "ended", "proved"], "default": "listed"},
     "among": {"type": "list", "elements": "str"},
+    "remembered": {"type": "list", "elements": "str", "default": []},
     **PARAMETERS,
 }
 GONE_SECONDS = 10.0
+EVIDENCE = "sessions-before.json"
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -100,6 +109,11 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
         "refusals": sessions.refusals(listing, asked["limit"]) or _missing(server, params),
         "msg": sessions.in_words(listing, params["idle_for"]),
     }
+
+
+def remember(arguments: dict[str, Any], evidence: Iterable[Any]) -> list[str]:
+    """Which of the applications that are asked for stand in earlier evidence: they were there until a run ended them."""
+    return names.remembered(arguments.get("application") or [], evidence)
 
 
 def _missing(server: Server, params: dict[str, Any], *, applications: bool = True) -> list[str]:
@@ -133,7 +147,7 @@ def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     found = sessions.keepable(server.ask(sessions.DESCRIBED, asked))
     evidence = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     affected = [sessions.identified(session) for session in found if session["verdict"] == "end"]
-    return {"changed": False, "evidence": {"sessions-before.json": evidence}, "affected": affected, "msg": "sessions-before.json"}
+    return {"changed": False, "evidence": {EVIDENCE: evidence}, "affected": affected, "msg": EVIDENCE}
 
 
 def _ended(server: Server, asked: dict[str, Any]) -> dict[str, Any]:

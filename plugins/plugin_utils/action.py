@@ -12,6 +12,9 @@ In a role's tasks/revert.yml a module that takes `record` is handed what the run
 revert.json: it is read from below run_revert_root on the controller, whether the module runs here or is shipped. In
 tasks/fault.yml and tasks/restore.yml nothing is run on a host that the inventory does not mark for drills.
 
+A module that takes `remembered` is handed what its remember() makes of the files named EVIDENCE that earlier runs have kept of
+this host.
+
 What run() returns as `evidence` ({name: text}) is kept on the controller as 0600 files and leaves the result, so that it is
 never registered, logged or cut by a size limit. What is too large for that it returns as `snapshot`: see snapshots.py.
 
@@ -34,7 +37,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import affected
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Undecided, Unreachable
-from ansible_collections.irctl.runbooks.plugins.plugin_utils import snapshots
+from ansible_collections.irctl.runbooks.plugins.plugin_utils import earlier, snapshots
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
 RECORD = ("captured", "sets", "on")
@@ -104,7 +107,11 @@ class ModuleAction(ActionBase):
         given = dict(self._task.args)
         if "record" in self._module.ARGUMENTS and self._entry_point() == "revert":
             given["record"] = recorded(revert_folder(self, task_vars), REVERT_RECORD)
-        return parameters(self, self._module, getattr(self._module, "PARAMETERS", ()), task_vars) | given
+        arguments = parameters(self, self._module, getattr(self._module, "PARAMETERS", ()), task_vars) | given
+        if "remembered" in self._module.ARGUMENTS:
+            evidence = earlier.kept(evidence_folder(self, task_vars), self._module.EVIDENCE)
+            arguments["remembered"] = self._module.remember(arguments, evidence)
+        return arguments
 
     def _entry_point(self) -> str:
         """The name of the file below tasks/ that the task stands in."""

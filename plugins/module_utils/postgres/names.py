@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
@@ -28,8 +28,20 @@ SELECT json_build_object(
 
 
 def asked(params: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The names that module arguments hold, by their kind."""
-    return {"databases": params["database"], "users": params["user"], "applications": params["application"]}
+    """The names that module arguments hold, by their kind, without the applications that earlier runs have seen."""
+    applications = [name for name in params["application"] if name not in params["remembered"]]
+    return {"databases": params["database"], "users": params["user"], "applications": applications}
+
+
+def remembered(applications: Iterable[str], evidence: Iterable[Any]) -> list[str]:
+    """Which of the applications stand in the sessions that earlier runs have kept; no more is read than that takes."""
+    sought, seen = set(applications), set[str]()
+    for sessions in evidence if sought else ():
+        rows = [row for row in sessions if isinstance(row, dict)] if isinstance(sessions, list) else []
+        seen |= sought & {str(row.get("application")) for row in rows}
+        if seen == sought:
+            break
+    return sorted(seen)
 
 
 def missing(names: Mapping[str, Any], *, applications: bool = True) -> list[str]:

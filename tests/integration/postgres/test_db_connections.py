@@ -66,11 +66,13 @@ def test_an_idle_transaction_ends_only_when_asked_for(irctl: Irctl, sessions: Se
 
 def test_another_team_s_sessions_are_not_touched(irctl: Irctl, sessions: Sessions) -> None:
     mine = sessions.open(2, database="shop", application="web")
-    others = [*sessions.open(2, application="web"), *sessions.open(2, database="shop", application="worker")]
+    others = [*sessions.open(2, application="api"), *sessions.open(2, database="shop", application="worker")]
     sessions.grow_old()
     done = irctl.mend("--database", "shop", "--application", "web", "--user", "ops")
     assert done.host()["changed"] is True
     assert (sessions.alive(mine), sessions.alive(others)) == (0, 4)
+    again = irctl.mend("--database", "shop", "--application", "web", "--user", "ops")
+    assert again.json["outcome"] == "unchanged"  # nobody is called so any more, and the record knows who was
     typed = irctl.mend("--database", "nosuch", "--user", "Ops", "--application", "wbe")
     assert (typed.code, typed.json["outcome"]) == (5, "refused")
     reason = typed.host()["reason"]

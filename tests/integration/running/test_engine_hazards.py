@@ -29,7 +29,8 @@ def test_values_are_data_and_never_templates(irctl: Irctl, tmp_path: Path) -> No
     """H1: a lookup in a value would run on the controller."""
     attack = f"{{{{ lookup('pipe', 'touch {tmp_path}/ran') }}}}"[:63]
     done = irctl.mend("--database", attack, "--user", "{{ 7*7 }}", "--application", "{% raw %}x")
-    assert done.json["outcome"] == "unchanged"
+    assert done.json["outcome"] == "refused"
+    assert "There is no role '{{ 7*7 }}'." in done.host()["reason"]
     plan = json.loads((Path(done.json["folder"]) / "run.json").read_text())["plan"]
     assert plan["parameters"]["db_connections_user"] == ["{{ 7*7 }}"]
     assert not (tmp_path / "ran").exists()
