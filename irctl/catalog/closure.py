@@ -15,6 +15,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
 from irctl.catalog.snapshot import CONFIG, File, Snapshot, read
+from irctl.trusted_paths import require_file_not_everybodys, require_not_everybodys
 
 ALWAYS = ("plugins/callback/events.py", "plugins/strategy/crews.py", "plugins/shell/tethered.py")  # of ours, in every run
 BY_NAME = ("modules", "action")  # plugins that a task names
@@ -44,6 +45,7 @@ class _Search:
         self._named = {name: _Names(collection) for name, collection in self._collections.items()}
         self._own = content
         self._tried: set[str] = set()
+        self._trusted: set[Path] = set()
         self.files: dict[str, File] = {}
 
     def add(self, collection: Content, name: str) -> None:
@@ -55,12 +57,20 @@ class _Search:
         path = collection.root / name
         if not paths.is_file(path):
             return
+        self._require_not_everybodys(path)
         file = self.files[key] = read(path)
         text = file.content.decode(errors="replace")
         if path.suffix == ".py":
             self._add_imports(collection, name, text)
         elif path.suffix in (".yml", ".yaml", ".json", ".j2", ""):
             self._add_named(collection, name, text)
+
+    def _require_not_everybodys(self, path: Path) -> None:
+        """Raises Invalid where everybody may write to a file or to what leads there; a folder is looked at once."""
+        if path.parent not in self._trusted:
+            require_not_everybodys("content", path.parent)
+            self._trusted.add(path.parent)
+        require_file_not_everybodys("content", path)
 
     def add_playbook(self, remediation: Remediation) -> None:
         self.add(self._own, f"playbooks/{remediation.role}.yml")

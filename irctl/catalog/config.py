@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import Content, contents
 from irctl.errors import Invalid, invalid
+from irctl.trusted_paths import require_not_everybodys, require_tree_not_everybodys
 
 KEYS = (
     "inventory",
@@ -78,9 +78,7 @@ class Settings:
         except OSError as error:
             hint = "" if self.inventory.origin != "default" else "; name one, or start the lab with `irctl lab up`"
             raise invalid(option, f"{(error.strerror or 'cannot be read').lower()}{hint}", path) from None
-        for each in [path, *(path.rglob("*") if paths.is_folder(path) else [])]:
-            if not paths.is_link(each) and each.stat().st_mode & stat.S_IWOTH:
-                raise invalid(option, "writable by everybody, so it cannot be trusted; chmod o-w", each)
+        require_tree_not_everybodys(option, path)
         if not os.access(path, os.R_OK):
             raise invalid(option, "cannot be read", path)
         empty = not any(path.iterdir()) if paths.is_folder(path) else about.st_size == 0
@@ -182,6 +180,7 @@ def _read(path: Path, origin: str) -> dict[str, Any]:
             if origin != "default":
                 raise invalid(origin, "no such file", path)
             return {}
+        require_not_everybodys(origin if origin != "default" else "configuration", path)
         written = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Invalid(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None

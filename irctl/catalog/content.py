@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irctl.errors import Invalid
+from irctl.trusted_paths import require_not_everybodys
 
 ANSIBLE_CONFIG = Path(__file__).resolve().parents[1] / "running" / "ansible.cfg"
 COLLECTIONS = Path(__file__).resolve().parents[2] / "ansible_collections"
@@ -27,6 +28,7 @@ def contents(folders: Iterable[Path]) -> Iterator[Content]:
     """Ours, then each of the user's folders, which must be laid out like ours. Raises Invalid."""
     yield OURS
     for folder in folders:
+        require_not_everybodys("content", folder / "galaxy.yml")
         yield Content(folder.resolve(), _name(folder))
 
 

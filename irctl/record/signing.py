@@ -14,8 +14,8 @@ from pathlib import Path
 from irctl.errors import IrctlError, invalid
 from irctl.record.allowed_signers import AllowedKey, read_allowed_signers
 from irctl.record.manifest_format import read_file
-from irctl.record.trusted_file import who_else_may_change
 from irctl.record.verify_command import visible
+from irctl.trusted_paths import who_else_may_change
 
 SECONDS = 60  # for one ssh-keygen; a key may have to be asked for
 LARGEST = 16 << 20  # bytes of an allowed-signers file

@@ -10,6 +10,7 @@ import pytest
 from irctl.catalog import catalog, closure
 from irctl.catalog.content import OURS, Content
 from irctl.catalog.snapshot import Snapshot
+from irctl.errors import Invalid
 
 TASKS = """
 - shout:
@@ -109,6 +110,22 @@ def test_a_folder_that_is_a_link_has_a_part_and_one_that_leads_to_itself_is_read
     before = snapshot_of(root).digest
     (elsewhere / "deep.yml").write_text("[1]")
     assert snapshot_of(root).digest != before
+
+
+@pytest.mark.parametrize("name", ["roles/motd/tasks/main.yml", "roles/motd/templates", "plugins/module_utils/throat.py"])
+def test_a_file_or_folder_of_it_that_everybody_may_write_is_refused(root: Path, name: str) -> None:
+    (root / name).chmod(0o707)
+    with pytest.raises(Invalid, match=r"^content: writable by everybody"):
+        snapshot_of(root)
+
+
+def test_a_link_to_what_everybody_may_write_is_refused(root: Path) -> None:
+    (root / "theirs").mkdir()
+    (root / "theirs" / "more.yml").write_text("[]")
+    (root / "theirs").chmod(0o777)
+    (root / "roles" / "motd" / "tasks" / "link.yml").symlink_to(root / "theirs" / "more.yml")
+    with pytest.raises(Invalid, match=r"^content: writable by everybody"):
+        snapshot_of(root)
 
 
 @pytest.fixture

@@ -106,6 +106,45 @@ def test_a_folder_with_a_file_that_everybody_may_write_is_refused(tmp_path: Path
     assert "writable by everybody" in refused(tmp_path)
 
 
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder that everybody may write, with what somebody could use in it."""
+    theirs = tmp_path / "theirs"
+    for name, text in {"hosts.yml": "all: {}\n", "galaxy.yml": "{namespace: a, name: b}\n", "config.yml": "home: /h\n"}.items():
+        theirs.mkdir(exist_ok=True)
+        (theirs / name).write_text(text)
+    theirs.chmod(0o777)
+    return theirs
+
+
+def test_a_link_to_an_inventory_in_a_folder_that_everybody_may_write_is_refused(tmp_path: Path, theirs: Path) -> None:
+    (tmp_path / "hosts.yml").symlink_to(theirs / "hosts.yml")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "hosts.yml").symlink_to(tmp_path / "hosts.yml")
+    for path in (tmp_path / "hosts.yml", tmp_path / "folder", theirs / "hosts.yml"):
+        with pytest.raises(Invalid, match=f"^--inventory: writable by everybody.* .got '{str(theirs)[:60]}"):
+            checked(path)
+    theirs.chmod(0o1777)
+    assert checked(tmp_path / "hosts.yml"), "as in /tmp, nobody can replace it there"
+    (theirs / "hosts.yml").chmod(0o646)
+    with pytest.raises(Invalid, match="writable by everybody"):
+        checked(tmp_path / "hosts.yml")
+
+
+def test_content_and_a_configuration_that_everybody_may_write_are_refused_also_behind_a_link(tmp_path: Path, theirs: Path) -> None:
+    (tmp_path / "link").symlink_to(theirs)
+    for folder in (theirs, tmp_path / "link"):
+        with pytest.raises(Invalid, match=r"^content: writable by everybody"):
+            _ = config.load({"content": str(folder)}, {}).contents
+        with pytest.raises(Invalid, match=r"^IRCTL_CONFIG: writable by everybody"):
+            config.load({}, {"IRCTL_CONFIG": str(folder / "config.yml")})
+    theirs.chmod(0o755)
+    assert [content.name for content in config.load({"content": str(theirs)}, {}).contents][1:] == ["a.b"]
+    (theirs / "config.yml").chmod(0o602)
+    with pytest.raises(Invalid, match=r"^IRCTL_CONFIG: writable by everybody"):
+        config.load({}, {"IRCTL_CONFIG": str(theirs / "config.yml")})
+
+
 def test_an_inventory_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
     (tmp_path / "folder").mkdir()

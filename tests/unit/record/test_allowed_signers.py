@@ -159,6 +159,14 @@ def test_nor_does_one_that_belongs_to_somebody_else(allowed: Path, what: str) ->
         signing.read_allowed(allowed)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_nor_does_one_behind_somebody_elses_link(allowed: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(allowed)
+    os.lchown(tmp_path / "link", 65534, 65534)
+    with pytest.raises(Invalid, match=r"the link .* belongs to user 65534"):
+        signing.read_allowed(tmp_path / "link")
+
+
 def test_the_way_through_links_counts_each_of_them(allowed: Path, tmp_path: Path) -> None:
     place = tmp_path / "open"
     place.mkdir()
