@@ -10,7 +10,7 @@ import click
 from irctl.catalog.content import OURS
 from irctl.catalog.summaries import Summary, by_theme, summaries
 from irctl.cli.app import VERBS, cli
-from tools.markdown import NOTE, table
+from irctl.content.markdown import note, table
 
 Words = tuple[str, ...]
 WIDTH = 100
@@ -42,7 +42,7 @@ def _index() -> str:
     remediations, diagnoses = by_theme(summaries([OURS])), summaries([OURS], diagnoses=True)
     verbs = [(f"[irctl {verb}](cli/{verb}.md)", sentence) for verb, sentence in VERBS.items()]
     lead = "Every command, as `--help` prints it. Exit codes: [exit-codes.md](exit-codes.md).\n"
-    parts = [NOTE.format(source="the command's help or the role's meta files"), "# Command line\n", lead]
+    parts = [note("the command's help or the role's meta files"), "# Command line\n", lead]
     parts += [table(("command", "what it does"), verbs), "## Remediations: `irctl remediate|plan|request NAME`\n"]
     for theme, group in remediations.items():
         parts += [f"### {theme}\n", table(("name", "what it does"), [_row("remediations", one) for one in group])]
@@ -56,7 +56,7 @@ def _row(folder: str, one: Summary) -> tuple[str, str]:
 
 def _page(title: str, lead: str, texts: Mapping[Words, str]) -> str:
     sections = [f"## {' '.join(words)}\n\n```text\n{text.rstrip()}\n```\n" for words, text in texts.items()]
-    return "\n".join([NOTE.format(source="the command's help or the role's meta files"), f"# {title}\n", f"{lead}\n", *sections])
+    return "\n".join([note("the command's help or the role's meta files"), f"# {title}\n", f"{lead}\n", *sections])
 
 
 def helps() -> Iterator[tuple[Words, str]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from irctl.catalog import catalog
 from irctl.catalog.content import OURS
-from tools import cli_pages, generated, role_pages, verify_script
+from irctl.content import generated, page
+from tools import catalogue, cli_pages, verify_script
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = dict(pages())
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     removed = [path for path in (ROOT / "docs" / "cli").rglob("*.md") if path not in texts]
-    unwritten = [path for path, text in texts.items() if role_pages.UNWRITTEN in text]
+    unwritten = [path for path, text in texts.items() if page.UNWRITTEN in text]
     if not check:
         _write({path: texts[path] for path in stale}, removed)
     for path in stale:
@@ -35,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(texts: dict[Path, str], removed: Sequence[Path]) -> None:
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    generated.write(texts)
     for path in removed:
         path.unlink()
 
@@ -46,14 +45,11 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Every generated page and what must stand in it."""
     remediations = [catalog.load(name, [OURS]) for name in catalog.names([OURS])]
     diagnoses = [catalog.load(name, [OURS], diagnosis=True) for name in catalog.names([OURS], diagnoses=True)]
-    yield from generated.files()
-    yield ROOT / "docs" / "catalogue.md", role_pages.catalogue(remediations, diagnoses)
+    yield from generated.files(OURS)
+    yield ROOT / "docs" / "catalogue.md", catalogue.catalogue(remediations, diagnoses)
     for name, text in cli_pages.pages():
         yield ROOT / "docs" / name, text
     yield verify_script.TARGET, verify_script.joined()
-    for one in (*remediations, *diagnoses):
-        path = ROOT / "roles" / one.role / "README.md"
-        yield path, role_pages.role(one, role_pages.by_hand(path))
 
 
 if __name__ == "__main__":

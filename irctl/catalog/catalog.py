@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
-from irctl.catalog.content import Content
+from irctl.catalog.content import OURS, Content
 from irctl.catalog.definition import MAIN, Definition, Option, definition
+from irctl.catalog.unknown_names import nearest, quoted
 from irctl.errors import Invalid
 
 DIAGNOSIS = "diagnose_"
@@ -79,20 +79,13 @@ def _definition(name: str, contents: Iterable[Content], what: str) -> Definition
     if name not in known:
         raise _unknown(name, known, what)
     prefix = DIAGNOSIS if what == "diagnosis" else ""
-    return definition(known[name], prefix + name.replace("-", "_"))
+    role = definition(known[name], prefix + name.replace("-", "_"))
+    if role.content != OURS:  # those of ours are held by a test
+        from irctl.catalog import validation
+
+        validation.require(role)
+    return role
 
 
 def _unknown(name: str, known: Iterable[str], what: str) -> Invalid:
     return Invalid(f"there is no {what} {quoted(name)}.{nearest(name, known)} `irctl catalog` lists them all")
-
-
-def quoted(name: str) -> str:
-    return f"'{escaped(name, 80)}'"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean x?' where something known is near, else ''."""
-    import difflib
-
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f" Did you mean {near[0]}?" if near else ""

@@ -41,6 +41,19 @@ class Option:
     maximum: Any = None
     content: Content = OURS  # whose kinds it may have
 
+    @property
+    def negation(self) -> str:
+        """The flag that says no to a boolean: --no-force for --force."""
+        return f"--no-{self.flag.removeprefix('--')}"
+
+    @property
+    def typed_example(self) -> str:
+        """The option as somebody might type it; '' where its definition has no example."""
+        if self.type == "bool":
+            return self.negation if self.default else self.flag
+        value = self.example[0] if isinstance(self.example, list) else self.example
+        return "" if value is None else f"{self.flag} {value}"
+
 
 @dataclass(frozen=True)
 class EntryPoint:
@@ -59,6 +72,11 @@ class Definition:
     content: Content
     role: str
     metadata: Mapping[str, Any]
+
+    @property
+    def source(self) -> Path:
+        """Where it is written."""
+        return source_of(self.content, self.role)
 
     @property
     def entry_points(self) -> tuple[str, ...]:
@@ -140,7 +158,12 @@ def group(content: Content, name: str) -> Iterator[Option]:
 
 def definition(content: Content, role: str) -> Definition:
     """Read the definition of a role. Raises Invalid."""
-    return Definition(content, role, read(content.root / "roles" / role / "meta" / "remediation.yml"))
+    return Definition(content, role, read(source_of(content, role)))
+
+
+def source_of(content: Content, role: str) -> Path:
+    """The file that a role is defined in."""
+    return content.root / "roles" / role / "meta" / "remediation.yml"
 
 
 def read(path: Path) -> dict[str, Any]:

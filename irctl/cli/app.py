@@ -34,6 +34,7 @@ VERBS = {
     "evidence": "Collect evidence, and check sealed records and packs.",
     "lab": "Start and stop servers to try all this on.",
     "doctor": "Say what is missing on this machine, and what is in force.",
+    "content": "Begin a remediation of your own, and check it.",
     "completion": "Print the script for completion in your shell.",
 }
 

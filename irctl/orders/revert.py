@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
 from irctl.catalog import catalog
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.config import Settings
@@ -12,8 +13,6 @@ from irctl.errors import EvidenceError, Refused
 from irctl.leases import journaled, register
 from irctl.orders.order import Order
 from irctl.record import runs, seal
-
-CAPTURED = "revert.json"  # kept of a host: what it was like before the change
 
 
 class NothingToUndo(Refused):
@@ -82,4 +81,4 @@ def uncaptured(folder: runs.Folder) -> list[str]:
 
 
 def _captured(folder: runs.Folder, host: str) -> bool:
-    return paths.is_file(register.of_host(folder, host) / CAPTURED)
+    return paths.is_file(register.of_host(folder, host) / REVERT_RECORD)

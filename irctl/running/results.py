@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import PHASES
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import errors
 from irctl.running.engine import End, Event
 
 _WRAPPING = re.compile(r"^(?:(?:Task|Module|Action) failed: )+")
-PHASES = ("Gather", "Guard", "Capture", "Change", "Verify", "Report")
 CHANGING = PHASES[3:]  # from here on something may have been changed
 
 

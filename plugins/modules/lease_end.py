@@ -20,7 +20,7 @@ options:
     choices: [armed, extended, absent, listed]
     default: armed
   module:
-    description: The module of this collection that undoes the change.
+    description: The module that undoes the change; by its last word where it is of the role's own collection.
     type: str
   near:
     description: What ends it beside the controller. V(host) is a timer on the host, V(kernel) is what lets go by itself.

@@ -37,11 +37,11 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import affected
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Undecided, Unreachable
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
 from ansible_collections.irctl.runbooks.plugins.plugin_utils import earlier, snapshots
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
 RECORD = ("captured", "sets", "on")
-REVERT_RECORD = "revert.json"  # what a role's main keeps for its tasks/revert.yml
 OF_DRILLS = ("fault", "restore")  # entry points for hosts that the inventory marks for drills
 LARGEST_RECORD = 1 << 20  # bytes
 NOT_MARKED = "The inventory does not mark {host} with irctl_drills: allowed, so nothing of a drill is done on it."

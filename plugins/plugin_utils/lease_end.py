@@ -14,12 +14,13 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.plugins.loader import become_loader
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.host import leases
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
 from ansible_collections.irctl.runbooks.plugins.modules import host_lease
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.action import in_process, keep, parameters, read, recorded
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
-COLLECTION = "irctl.runbooks."
-RECORD = "revert.json"
+COLLECTION = "irctl.runbooks"
+HOST_LEASE = f"{COLLECTION}.host_lease"
 NEAR = "lease.json"  # kept on the controller: what ends the lease beside it
 RUN_SECONDS = 600  # how long a run may take where nobody says
 SLACK = 15  # seconds; a module gets some to end by itself
@@ -43,25 +44,33 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         if self._task.check_mode:
             return {"changed": False, "msg": "not armed in a dry run"}
         own, name = _split(given), self._name("run_evidence_root", task_vars)
-        given = self._of_the_revert(own["module"], given, task_vars)
+        module = self._full_name(own["module"])
+        given = self._of_the_revert(module, given, task_vars)
         where, why, user = self._nearest(own["near"], task_vars)
-        about = {"where": where, "why": why, "name": name, "module": own["module"], "arguments": given}
+        about = {"where": where, "why": why, "name": name, "module": module, "arguments": given}
         folder = evidence_folder(self, task_vars)
-        record = recorded(folder, RECORD)
+        record = recorded(folder, REVERT_RECORD)
         kept = keep({NEAR: json.dumps(about, indent=1) + "\n"}, folder)  # before it is armed, so that it is known to be there
         if where != "host":
             return {"changed": False, "msg": why, "kept": kept}
         seconds = int(self._templar.template(task_vars["run_lease"]))
         settles = int(task_vars.get("irctl_time_limit") or RUN_SECONDS) + SLACK
-        scripts, python = self._scripts(own["module"], {**given, "record": record}, name, task_vars)
-        lease = {"seconds": seconds, "settles": settles, "module": own["module"], "user": user, "python": python, "record": record}
+        scripts, python = self._scripts(module, {**given, "record": record}, name, task_vars)
+        lease = {"seconds": seconds, "settles": settles, "module": module, "user": user, "python": python, "record": record}
         with self._as_root(user, task_vars):
             shipped = {"name": name, "alone": own["alone"], "lease": lease, "scripts": scripts}
-            return {**self._ship("host_lease", {"state": "armed", **shipped}, task_vars), "changed": False, "kept": kept}
+            return {**self._ship(HOST_LEASE, {"state": "armed", **shipped}, task_vars), "changed": False, "kept": kept}
+
+    def _full_name(self, module: str) -> str:
+        """The module with its collection, which is that of the role where nothing else is said."""
+        role = self._task._role.get_name() if self._task._role else ""
+        collection = role.rpartition(".")[0] or COLLECTION
+        return module if "." in module else f"{collection}.{module}"
 
     def _of_the_revert(self, module: str, given: Vars, task_vars: Vars) -> Vars:
         """The arguments of the module that undoes the change, from the variables of the role."""
-        reverting = importlib.import_module(f"ansible_collections.{COLLECTION}plugins.modules.{module}")
+        collection, _, name = module.rpartition(".")
+        reverting = importlib.import_module(f"ansible_collections.{collection}.plugins.modules.{name}")
         names = getattr(reverting, "REVERT_PARAMETERS", ())
         return parameters(self, reverting, names, task_vars) | given
 
@@ -70,12 +79,12 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         near = self._near(task_vars)
         if near["where"] == "kernel" and state == "extended":
             seconds = {"run_lease": int(given["left"])}
-            record = recorded(revert_folder(self, task_vars), RECORD)
+            record = recorded(revert_folder(self, task_vars), REVERT_RECORD)
             return self._ship(near["module"], {**near["arguments"], **seconds, "record": record, "state": state}, task_vars)
         if near["where"] != "host":
             return {"changed": False, "msg": near["why"] or "not armed on the host", "left": None}
         with self._as_root(self._user(), task_vars):
-            return self._ship("host_lease", {"state": state, "name": near["name"], "left": given.get("left")}, task_vars)
+            return self._ship(HOST_LEASE, {"state": state, "name": near["name"], "left": given.get("left")}, task_vars)
 
     def _near(self, task_vars: Vars) -> Vars:
         """What was kept of where the end was armed; a run without a lease kept nothing."""
@@ -146,7 +155,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
 
     def _ship(self, module: str, arguments: Vars, task_vars: Vars) -> Result:
         given = {name: value for name, value in arguments.items() if value is not None}
-        result: Result = self._execute_module(module_name=COLLECTION + module, module_args=given, task_vars=task_vars)
+        result: Result = self._execute_module(module_name=module, module_args=given, task_vars=task_vars)
         result.pop("invocation", None)
         if result.pop("unanswered", False):
             raise AnsibleConnectionFailure(result["msg"])
@@ -156,15 +165,15 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         """What the host keeps, by file name, and what runs it: the revert's two steps, and the look that starts them."""
         steps = {file: self._rendered(module, {**arguments, "state": STATES[file]}, task_vars) for file in leases.STEPS}
         quiet = {"_ansible_no_log": True}  # or every look would be in the journal
-        look = self._rendered("host_lease", {"state": "due", "name": name}, task_vars, **quiet)
+        look = self._rendered(HOST_LEASE, {"state": "due", "name": name}, task_vars, **quiet)
         return {file: text for file, (text, _result) in {**steps, leases.LOOK: look}.items()}, look[1]
 
     def _rendered(self, module: str, arguments: Vars, task_vars: Vars, **internal: Any) -> tuple[str, list[str]]:
         """The module with its arguments in one script, and the interpreter that it is for."""
         given = dict(arguments)
-        self._update_module_args(COLLECTION + module, given, task_vars)
+        self._update_module_args(module, given, task_vars)
         given |= {"_ansible_check_mode": False, "_ansible_tmpdir": None, **internal}
-        built = self._configure_module(module_name=COLLECTION + module, module_args=given, task_vars=task_vars)[0]
+        built = self._configure_module(module_name=module, module_args=given, task_vars=task_vars)[0]
         return built.b_module_data.decode(), shlex.split(built.shebang.removeprefix("#!"))
 
 

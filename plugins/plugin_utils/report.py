@@ -8,9 +8,10 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import PHASE_OF
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
-PARTS = ("before", "change", "after", "evidence")
+PARTS = tuple(PHASE_OF)
 
 
 class ActionModule(ActionBase):

@@ -39,3 +39,11 @@ def test_settings_that_are_right_are_not_complained_of(irctl: Irctl) -> None:
 def test_no_line_is_wider_than_80_columns_but_one_of_a_single_long_word(irctl: Irctl) -> None:
     lines = irctl("doctor", COLUMNS="80", IRCTL_SEVERITY_PROFILE="acme").out.splitlines()
     assert [line for line in lines if len(line) > 80 and " " in line[20:].strip()] == []
+
+
+def test_no_two_checks_of_irctl_itself_have_one_name(irctl: Irctl) -> None:
+    names = [check["name"] for check in irctl("doctor", "--json").json["checks"]]
+    of_remediations = {"postgres", *irctl("catalog", "--json").out.split('"')}
+    own = [name for name in names if name.removeprefix("diagnose ") not in of_remediations]
+    assert len(own) == len(set(own)), own
+    assert {"approvals", "countersigning", "lab", "lab AWS"} <= set(own)

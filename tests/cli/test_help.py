@@ -24,6 +24,7 @@ PAGES = [
     "diagnose postgres",
     "evidence verify",
     *(f"lab {verb}" for verb in ("up", "down", "status", "fault")),
+    *(f"content {verb}" for verb in ("new", "build", "check")),
 ]
 
 

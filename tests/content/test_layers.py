@@ -17,6 +17,7 @@ SHARED = "ansible_collections.irctl.runbooks.plugins.module_utils"
 BASE = {"catalog", "record"}
 ROOMS = {  # what each room of irctl may import beside itself and errors.py
     "catalog": set(),
+    "content": {"catalog"},
     "record": set(),
     "running": BASE,
     "lab": BASE,

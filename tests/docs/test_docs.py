@@ -15,9 +15,10 @@ import pytest
 from irctl.catalog import catalog
 from irctl.catalog.content import OURS
 from irctl.cli.app import VERBS
+from irctl.content import page as role_page
 from irctl.incidents import incidents
 from irctl.record import runs
-from tools import cli_pages, docs, role_pages
+from tools import cli_pages, docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -97,13 +98,13 @@ def test_every_generated_page_says_so_at_its_top():
 
 def test_writing_the_pages_again_keeps_what_was_written_by_hand():
     page = ROOT / "roles" / "db_connections" / "README.md"
-    by_hand = page.read_text().partition(role_pages.BEGIN)[2].partition(role_pages.END)[0]
+    by_hand = page.read_text().partition(role_page.BEGIN)[2].partition(role_page.END)[0]
     assert "leaks connections" in by_hand
     assert by_hand in dict(docs.pages())[page]
 
 
 def facts(name: str) -> list[str]:
-    return [f"{key}: {value}" for key, value in role_pages.facts(catalog.load(name, [OURS]))]
+    return [f"{key}: {value}" for key, value in role_page.facts(catalog.load(name, [OURS]))]
 
 
 def test_what_is_to_know_of_a_remediation_is_what_its_own_meta_files_say():

@@ -10,6 +10,7 @@ import click
 
 from irctl.catalog import catalog
 from irctl.catalog.config import Settings
+from irctl.catalog.unknown_names import nearest, quoted
 from irctl.cli import completions, render
 from irctl.cli.base import Command, is_quiet, remind, settings_of, wants_json
 from irctl.cli.option_types import Value, timeout
@@ -57,7 +58,7 @@ def _chosen(settings: Settings, names: tuple[str, ...], *, everything: bool) -> 
         raise Invalid(f"NAME: {'not together with --all' if names else 'it must be given, or --all'}")
     for name in names:
         if name not in known:
-            raise Invalid(f"NAME: there is no remediation {catalog.quoted(name)}.{catalog.nearest(name, known)}")
+            raise Invalid(f"NAME: there is no remediation {quoted(name)}.{nearest(name, known)}")
     return list(dict.fromkeys(names)) or list(known)
 
 

@@ -9,6 +9,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl.catalog import catalog
+from irctl.catalog.unknown_names import nearest, quoted
 from irctl.cli import render
 from irctl.cli.base import Command, settings_of, wants_json
 from irctl.cli.commands import drill_run
@@ -85,7 +86,7 @@ def _existing(ctx: click.Context, existing: list[Schedule], names: tuple[str, ..
     known = {*catalog.names(settings_of(ctx).contents), *(schedule.remediation for schedule in existing)}
     for name in names:
         if name not in known:
-            raise Invalid(f"NAME: there is no remediation {catalog.quoted(name)}.{catalog.nearest(name, known)}")
+            raise Invalid(f"NAME: there is no remediation {quoted(name)}.{nearest(name, known)}")
     named = [schedule for schedule in existing if not names or schedule.remediation in names]
     return [schedule for schedule in named if not hosts or schedule.host in hosts]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from irctl.content import scaffold
 from irctl.errors import EVIDENCE, REFUSED
 from tests.conftest import ROOT
 from tests.integration.leases.far import ATTACKER, CANARY, DATABASE, GLASS, Far, ask, make
@@ -176,3 +177,19 @@ def test_the_times_of_the_kernel_are_extended_too(far: Far, tmp_path: Path) -> N
     assert edge.irctl("leases", "end", lease["run"]).code == 0
     assert ATTACKER not in edge.host.run("nft", "list", "ruleset").stdout
     edge.host.run("nft", "delete", "table", "inet", "irctl")
+
+
+def test_a_module_of_somebody_elses_collection_ends_its_lease_on_the_host_too(far: Far, tmp_path: Path) -> None:
+    content, _ = scaffold.new(tmp_path / "acme", "clear-lock", "acme.books")
+    far.host.run("sh", "-c", "echo 1234 > /run/app.lock")
+    more = {"ansible_become": True, "clear_lock_path": "/run/app.lock"}
+    mine = Far(far.set, make(far.set, tmp_path / "mine", **more), "/run/app.lock")  # a lease is found by the path that it is on
+    mine.irctl.environment["IRCTL_CONTENT"] = str(content.root)
+    done = mine.irctl("remediate", "clear-lock", "--host", "h1", "--path", "/run/app.lock", "--for", "30m", "--json")
+    assert (done.code, mine.lease()["module"]) == (0, "acme.books.clear_lock"), done
+    assert mine.host.run("test", "-e", "/run/app.lock", check=False).returncode == 1
+    mine.rewrite(uptime=-1800.0)
+    assert (mine.look(), mine.nothing_left) == (0, True)
+    assert mine.host.read("/run/app.lock") == "1234\n"
+    ended = mine.irctl("leases", "end", done.json["run"], "--json")
+    assert (ended.code, ended.json["how"].startswith("unchanged by")) == (0, True), ended

@@ -12,7 +12,8 @@ from irctl.approvals import plan
 from irctl.catalog import catalog
 from irctl.catalog.content import Content
 
-DEFINITION = {"parameters": {"text": {"default": "hello"}, "size": {"type": "int"}}}
+METADATA = {"kind": "remediation", "summary": "M", "service": "motd", "severity": "low", "impact": "None.", "reversible": False}
+DEFINITION = METADATA | {"parameters": {"text": {"default": "hello"}, "size": {"type": "int"}}}
 
 
 @pytest.fixture

@@ -25,6 +25,10 @@ from .lungs import left
 from ..module_utils.near import breath
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 """
+DEFINITION = """
+{kind: remediation, summary: M, service: motd, severity: low, impact: None., reversible: false,
+ parameters: {tone: {kind: tone, description: T.}}}
+"""
 FILES = {
     "galaxy.yml": "{namespace: acme, name: books, version: 1.0.0}",
     "meta/runtime.yml": "{}",
@@ -32,7 +36,7 @@ FILES = {
     "playbooks/after.yml": "- hosts: all\n  roles: [late]\n",
     "playbooks/group_vars/all.yml": "{}",
     "playbooks/foreign.yml": "- hosts: all\n",
-    "roles/motd/meta/remediation.yml": "{kind: remediation, summary: M, parameters: {tone: {kind: tone, description: T.}}}",
+    "roles/motd/meta/remediation.yml": DEFINITION,
     "roles/motd/tasks/main.yml": TASKS,
     "roles/motd/tasks/more.yml": "[]",
     "roles/motd/templates/motd.weird": "hello",

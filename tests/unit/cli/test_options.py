@@ -127,7 +127,7 @@ def test_help_is_made_of_description_default_and_example() -> None:
         options.click_option(DATABASE).help == "Which. Repeat it for more, or give @FILE with one a line. Example: --database shop"
     )
     assert options.click_option(FORCE).help == "Whether. Default: --no-force."
-    assert [options.example(option) for option in (IDLE, DATABASE, MODE, FORCE)] == [
+    assert [option.typed_example for option in (IDLE, DATABASE, MODE, FORCE)] == [
         "--idle-for 30m",
         "--database shop",
         "",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from irctl.catalog import catalog
+from irctl.catalog import catalog, unknown_names
 from irctl.catalog.content import OURS, contents
 from irctl.errors import Invalid
 from irctl.running import engine
@@ -39,7 +39,7 @@ def test_the_end_of_the_playbook_is_not_waited_for_after_it(monkeypatch: pytest.
     [("db-conections", " Did you mean db-connections?"), ("dbconnections", " Did you mean db-connections?"), ("zzz", "")],
 )
 def test_something_near_is_offered(typed: str, said: str) -> None:
-    assert catalog.nearest(typed, ["block-ip", "db-connections"]) == said
+    assert unknown_names.nearest(typed, ["block-ip", "db-connections"]) == said
 
 
 def test_names_are_read_from_folders_and_diagnoses_stand_apart() -> None:

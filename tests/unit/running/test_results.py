@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import PHASES
 from irctl import errors
 from irctl.running import results
 from irctl.running.engine import End
@@ -45,7 +46,7 @@ class Story:
         return self.step(host, "Report", action=action, ansible_stats=stats)
 
     def good(self, host: str, changed: bool = True) -> Story:
-        for phase in results.PHASES[:-1]:
+        for phase in PHASES[:-1]:
             self.step(host, phase, changed=changed and phase == "Change")
         self.reports[host] = {**REPORT, "changed": changed}
         return self.publish(host, "irctl_report", self.reports[host], "irctl.runbooks.report")
@@ -234,7 +235,7 @@ def forged(*hosts: str) -> dict[str, Any]:
     return {"data": {"irctl_report": dict.fromkeys(hosts, report), "irctl_stopped": dict.fromkeys(hosts, stop)}}
 
 
-@pytest.mark.parametrize("phase", results.PHASES)
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("action", ["irctl.runbooks.x", "irctl.runbooks.report", "ansible.builtin.command"])
 def test_what_a_target_returns_from_a_step_is_no_report_and_no_stop(phase: str, action: str) -> None:
     """H11: a module that runs on the target can return whatever it likes, ansible_stats too."""
@@ -244,7 +245,7 @@ def test_what_a_target_returns_from_a_step_is_no_report_and_no_stop(phase: str, 
     assert Story().step("a", phase, action=action, ansible_stats=forged("a")).good("a").told("a")["a"].outcome == "changed"
 
 
-@pytest.mark.parametrize("phase", results.PHASES[:-1])
+@pytest.mark.parametrize("phase", PHASES[:-1])
 def test_only_the_report_phase_says_that_a_host_stopped(phase: str) -> None:
     story = Story().step("a", phase, action="ansible.builtin.set_stats", ansible_stats=forged("a"))
     assert story.good("a").told("a")["a"].outcome == "changed"
@@ -285,7 +286,7 @@ def test_each_phase_is_reported_as_begun_once_for_all_hosts_and_as_ended_on_each
 
 def test_every_phase_of_a_good_run_is_a_step() -> None:
     steps = Story().good("a").steps
-    assert [(step.phase, step.host) for step in steps] == [(phase, host) for phase in results.PHASES for host in ("", "a")]
+    assert [(step.phase, step.host) for step in steps] == [(phase, host) for phase in PHASES for host in ("", "a")]
 
 
 def test_the_last_phase_of_a_host_is_the_one_under_way_unless_it_stopped_before() -> None:

@@ -1,61 +1,45 @@
-"""The page of a role, and the catalogue: from the roles' meta files."""
+"""The page of a role, its README.md: what its definition says, and the one part of it that people write."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog import catalog
-from irctl.catalog.catalog import Remediation
-from irctl.catalog.content import OURS
-from irctl.catalog.definition import Option
-from irctl.catalog.summaries import Summary, by_theme
-from irctl.cli import options
-from tools.markdown import NOTE, table
+from irctl.catalog.catalog import DIAGNOSIS, Remediation
+from irctl.catalog.content import OURS, Content
+from irctl.catalog.definition import Definition, Option
+from irctl.content.markdown import DOCS, note, table
 
 BEGIN, END = "<!-- written by hand from here -->", "<!-- to here -->"
 UNWRITTEN = "Not written yet. Say where this does harm, and where it does not help."
 
 
-def catalogue(remediations: Sequence[Remediation], diagnoses: Sequence[Remediation]) -> str:
-    """The page that lists them all, remediations below their themes."""
-    by_name = {one.name: one for one in remediations}
-    sections = []
-    for theme, group in by_theme(Summary(one.name, one.about["theme"], one.summary) for one in remediations).items():
-        rows = [_row(by_name[one.name]) for one in group]
-        sections += [f"### {theme}\n", table(("name", "what it does", "severity", "approvals", "can be undone"), rows)]
-    seen = [(_link(one), one.summary, ", ".join(one.about.get("alerts", []))) for one in diagnoses]
-    return "\n".join(
-        [
-            NOTE.format(source="the roles' meta files"),
-            "# Catalogue\n",
-            "`irctl catalog` prints this list, and `irctl catalog NAME` all about one. Each name leads to its page, which says",
-            "also when not to use it.\n",
-            "## Remediations: `irctl remediate NAME`\n",
-            *sections,
-            "## Diagnoses: `irctl diagnose NAME`\n",
-            table(("name", "what it does", "alerts"), seen),
-        ]
-    )
+def path(role: Definition) -> Path:
+    """Where the page of a role lies."""
+    return role.content.root / "roles" / role.role / "README.md"
 
 
-def _row(one: Remediation) -> tuple[str, ...]:
-    return _link(one), one.summary, one.about["severity"], _approvals(one), _undo(one)
+def text(role: Definition) -> str:
+    """The page of a role, with what people wrote in the one that is there. Raises Invalid."""
+    diagnosis = role.role.startswith(DIAGNOSIS)
+    name = role.role.removeprefix(DIAGNOSIS).replace("_", "-")
+    return _text(catalog.load(name, [role.content], diagnosis=diagnosis), by_hand(path(role)))
 
 
-def role(one: Remediation, by_hand: str) -> str:
-    """The README of a role; `by_hand` is the part of it that people write."""
+def _text(one: Remediation, by_hand: str) -> str:
     verb = "diagnose" if one.about["kind"] == "diagnosis" else "remediate"
     typed = [(f"`{_flags(option)}`", *_option(option)) for option in one.typed]
     inventory = [(f"`{option.variable}`", *_option(option)[:-1]) for option in one.options if not option.flag]
     command = f"irctl {verb} {one.name}"
     return "\n".join(
         [
-            NOTE.format(source="the role's meta files"),
+            _note(one.content),
             f"# {one.name}: {one.summary}\n",
             *(f"{paragraph}\n" for paragraph in one.description),
             f"```sh\n{command} {one.about.get('example', '--host prod')}\n```\n",
@@ -78,6 +62,10 @@ def role(one: Remediation, by_hand: str) -> str:
     )
 
 
+def _note(content: Content) -> str:
+    return note("the role's meta files", DOCS if content == OURS else "irctl content build")
+
+
 def facts(one: Remediation) -> Iterator[tuple[str, str]]:
     """What to know of it before it is run."""
     about = one.about
@@ -85,13 +73,13 @@ def facts(one: Remediation) -> Iterator[tuple[str, str]]:
     yield "service", about["service"]
     yield "severity", about["severity"]
     yield "impact", about["impact"]
-    yield "can be undone", "nothing to undo" if looks else _undo(one)
+    yield "can be undone", "nothing to undo" if looks else undo(one)
     yield "a second run", "looks again" if looks else "changes nothing"
     yield "with `--check`", "the same; it only looks" if looks else "looks and guards for real, and says what it would change"
     limits = [option for option in one.typed if option.flag.startswith("--max")]
     for option in limits:
         yield "blast radius", f"{option.description} `{option.flag}`: {option.default} by default, up to {option.maximum}"
-    yield "approvals", _approvals(one) or "none"
+    yield "approvals", approvals(one) or "none"
     yield "evidence kept", "; ".join(_named(one, "Capture")) or "the run's record only"
     yield "alerts", ", ".join(about.get("alerts", [])) or "none"
     yield "needs", ", ".join(f"{kind}: {', '.join(names)}" for kind, names in about.get("needs", {}).items()) or "nothing"
@@ -103,7 +91,7 @@ def facts(one: Remediation) -> Iterator[tuple[str, str]]:
 
 def _practice(one: Remediation) -> str:
     """How to make its fault: in the lab, unless the fault needs to be told what only a host of one's own has."""
-    if any(option.required for option in catalog.load(one.name, [OURS], entry_point="fault").options):
+    if one.content != OURS or any(option.required for option in catalog.load(one.name, [one.content], entry_point="fault").options):
         return f"on a host whose inventory says `irctl_drills: allowed`: `irctl drill run {one.name} --host HOST`"
     return f"its fault: `irctl lab fault {one.name}`"
 
@@ -129,12 +117,12 @@ def _option(option: Option) -> tuple[str, str, str, str]:
     limits = [f"{word} {limit}" for word, limit in (("at least", option.minimum), ("at most", option.maximum)) if limit is not None]
     kind = f"list of {option.elements}" if option.type == "list" else ", ".join([kind, *limits])
     kind = " ".join(["one of", ", ".join(option.choices)]) if option.choices else kind
-    example = options.example(option) if option.flag else ""
+    example = option.typed_example if option.flag else ""
     return option.description, kind, _value(option.default), f"`{example}`" if example else ""
 
 
 def _flags(option: Option) -> str:
-    return f"{option.flag}/{options.negation(option.flag)}" if option.type == "bool" else option.flag
+    return f"{option.flag}/{option.negation}" if option.type == "bool" else option.flag
 
 
 def _value(value: Any) -> str:
@@ -145,20 +133,16 @@ def _value(value: Any) -> str:
 
 def by_hand(path: Path) -> str:
     """What people wrote in the page that exists."""
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text() if paths.is_file(path) else ""
     inside = text.partition(BEGIN)[2].partition(END)[0].strip()
     return inside or UNWRITTEN
 
 
-def _link(one: Remediation) -> str:
-    return f"[{one.name}](../roles/{one.role}/README.md)"
-
-
-def _approvals(one: Remediation) -> str:
+def approvals(one: Remediation) -> str:
     return ", ".join(one.about.get("approvals", []))
 
 
-def _undo(one: Remediation) -> str:
+def undo(one: Remediation) -> str:
     return "yes" if one.about["reversible"] else "no"
 
 
