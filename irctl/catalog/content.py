@@ -40,6 +40,8 @@ def contents(folders: Iterable[Path]) -> Iterator[Content]:
 def content_of(folder: Path) -> Content:
     """The collection that lies in a folder. Raises Invalid where none does."""
     about = galaxy_of(folder)
+    if folder.resolve() == OURS.root.resolve():
+        return OURS
     return Content(folder.resolve(), f"{about['namespace']}.{about['name']}")
 
 
