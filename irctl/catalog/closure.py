@@ -83,7 +83,9 @@ class _Search:
                 for collection in self._collections.values():
                     self.add(collection, place)
         for name in remediation.about.get("plugins", []):  # that no task names, because a record does
-            self._add_plugin(self._own, name)
+            owner, _, last = name.rpartition(".")
+            if owner in self._collections:
+                self._add_plugin(self._collections[owner], last)
         for option in remediation.options:
             for collection in self._collections.values():
                 self.add(collection, f"plugins/module_utils/kinds/{option.kind}.py")

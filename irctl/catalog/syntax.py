@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import yaml
 
-from irctl.catalog import closure
-from irctl.catalog.catalog import Remediation
-from irctl.catalog.content import OURS
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.catalog.content import OURS, Content
+from irctl.catalog.snapshot import Snapshot
 from irctl.errors import Invalid
 
 
-def require(remediation: Remediation) -> None:
-    """Raises Invalid with the first file that acts in a run of it and cannot be read. Ours are held by tests."""
-    if remediation.content != OURS:
-        for name, path in closure.files(remediation).items():
-            if name.startswith(f"{remediation.content.name}/") and (why := problem(path)):
-                raise Invalid(f"content: {path}: {why}; nothing was run")
+def require(content: Content, snapshot: Snapshot) -> None:
+    """Raises Invalid with the first file of this content that cannot be read. Ours are held by tests."""
+    if content == OURS:
+        return
+    for full_name, file in snapshot.files.items():
+        collection, _, name = full_name.partition("/")
+        if collection == content.name and (why := problem(name, file.content)):
+            raise Invalid(f"content: {printable(content.root / name)}: {why}; nothing was run")
 
 
-def problem(path: Path) -> str:
+def problem(name: str, text: bytes) -> str:
     """Why a file of Python or YAML cannot be read, with the line; '' where it can, and for every other file."""
+    suffix = os.path.splitext(name)[1]
     try:
-        if path.suffix == ".py":
-            compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-        elif path.suffix in (".yml", ".yaml"):
-            with path.open("rb") as file:
-                for _event in yaml.parse(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-                    pass
+        if suffix == ".py":
+            compile(text, name, "exec", dont_inherit=True)
+        elif suffix in (".yml", ".yaml"):
+            for _event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+                pass
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}"
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         return " ".join(str(error).split())
     return ""

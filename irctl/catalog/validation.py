@@ -28,6 +28,7 @@ RESERVED = frozenset(  # the options of irctl's own that a command made from a r
         "json",
         "out",
         "plan",
+        "quiet",
         "reason",
         "timeout",
         "verbose",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog import syntax, validation
 from irctl.catalog.content import Content, importable
 from irctl.content import definition_rules, generated, module_rules, phase_rules
@@ -35,9 +36,10 @@ def faults(content: Content) -> list[Fault]:
 
 
 def _unreadable(content: Content) -> Iterator[Fault]:
-    for path in sorted(path for folder in FOLDERS for path in (content.root / folder).rglob("*")):
-        if problem := syntax.problem(path):
-            yield Fault(str(path.relative_to(content.root)), problem)
+    for path in sorted(path for folder in FOLDERS for path in (content.root / folder).rglob("*") if paths.is_file(path)):
+        name = str(path.relative_to(content.root))
+        if problem := syntax.problem(name, path.read_bytes()):
+            yield Fault(name, problem)
     for role in roles(content):
         try:
             problems = [*validation.problems(role.definition)]

@@ -14,7 +14,7 @@ from irctl import errors
 from irctl.approvals import gate, plan
 from irctl.approvals.comparison import PlannedRun
 from irctl.approvals.gate import Permission
-from irctl.catalog import closure, parameters
+from irctl.catalog import closure, parameters, syntax
 from irctl.catalog.config import Settings
 from irctl.catalog.snapshot import Snapshot
 from irctl.errors import EvidenceError, Invalid, IrctlError
@@ -49,6 +49,7 @@ class _Execution:
         self.folder = runs.Folder(settings.home_path, runs.new_id(order.title.replace(" ", "-")))
         self.account = results.Account(self._step)
         self._content = closure.snapshot(order.remediation)
+        syntax.require(order.remediation.content, self._content)
         self._result = Outcome("indeterminate", errors.INDETERMINATE, run=self.folder.run, folder=str(self.folder.path))
         self._show = show
         self._permission: Permission = {}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl.catalog import syntax
 from irctl.catalog.unknown_names import nearest
 from irctl.errors import Invalid, NoTarget, Refused
 from irctl.leases import keeper, stops
@@ -18,8 +17,7 @@ DRILLS = "irctl_drills"  # an inventory sets it to `allowed` for the hosts that 
 
 
 def require(order: Order, home: Path) -> None:
-    """Raises IrctlError where its content cannot be read, or this home allows no such run now: stopped, full, busy and the like."""
-    syntax.require(order.remediation)
+    """Raises IrctlError where this home allows no such run now: stopped, full, busy, no such incident, nothing to end a lease."""
     if order.incident:
         from irctl.incidents import incidents
 

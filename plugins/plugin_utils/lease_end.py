@@ -69,7 +69,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
 
     def _of_the_revert(self, module: str, given: Vars, task_vars: Vars) -> Vars:
         """The arguments of the module that undoes the change, from the variables of the role."""
-        collection, _, name = module.rpartition(".")
+        collection, name = module.rsplit(".", 1)
         reverting = importlib.import_module(f"ansible_collections.{collection}.plugins.modules.{name}")
         names = getattr(reverting, "REVERT_PARAMETERS", ())
         return parameters(self, reverting, names, task_vars) | given

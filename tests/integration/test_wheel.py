@@ -121,7 +121,8 @@ def test_the_wheel_holds_all_content_and_nothing_else(installed: Installed) -> N
     tracked = subprocess.run(["git", "ls-files", "irctl", *sorted(content)], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {name if name.startswith("irctl/") else PART + name for name in tracked.stdout.split()}
     assert wanted - set(names) == set()
-    assert not [name for name in names if "__pycache__" in name or ".venv" in name or ("/tests/" in name and "/template/" not in name)]
+    foreign = [name for name in names if "__pycache__" in name or ".venv" in name or "/tests/" in name]
+    assert [name for name in foreign if "/content/template/" not in name] == [], "a new remediation has tests, and nothing else"
 
 
 def test_an_installed_irctl_says_its_version_and_lists_its_remediations(installed: Installed, anybody: Home) -> None:
