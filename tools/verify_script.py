@@ -8,8 +8,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "irctl" / "record" / "verify.py"
-PARTS = ("manifest_format", "contents", "journal_lines", "allowed_signers", "signature_check", "folder_check", "verify_command")
-HEAD = '''"""Check a sealed folder of irctl, or a copy of one: python3 verify.py FOLDER [--allowed-signers FILE].
+PARTS = (
+    "manifest_format",
+    "contents",
+    "journal_lines",
+    "allowed_signers",
+    "signature_check",
+    "folder_check",
+    "laid_out",
+    "verify_command",
+)
+HEAD = '''"""Check a sealed folder of irctl, or a copy of one: python3 verify.py FOLDER|FILE.tar [--allowed-signers FILE].
 
 It needs Python 3.8 or later and, for a signed pack, ssh-keygen; nothing else of irctl, no network. A pack carries a copy of
 this file as verify.py: whoever may have changed the pack may have changed that too, so bring your own to be sure.

@@ -46,6 +46,7 @@ def rendered(state: State, told: Sequence[Entry]) -> dict[str, bytes]:
     head = {"incident": state.incident}
     approvals = [plain(entry) for entry in told if entry["event"] in incidents.APPROVALS]
     return {
+        "README.md": _filled("README.md", state, told),
         "timeline.md": _filled("timeline.md", state, told),
         "changes.json": _json({"schema": "irctl/changes/1", **head, "changes": changes(told)}),
         "approvals.json": _json({"schema": "irctl/approvals/1", **head, "approvals": approvals}),

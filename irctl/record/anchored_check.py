@@ -22,19 +22,37 @@ MANIFEST_IN_PACK = re.compile(rf"runs/({RUN_ID.pattern})/{re.escape(MANIFEST)}",
 
 @dataclass
 class Checked:
-    """What checking a folder found. `anchored`: the journal knows this manifest as the newest one; `notes` are sentences."""
+    """What checking a folder found. `notes` are sentences.
+
+    `anchored`: the journal knows this manifest as the newest one, or `noted`: it has the hash that somebody noted elsewhere.
+    """
 
     manifest: dict[str, Any]
     digest: str
     differences: list[Difference]
     signer: str = ""
+    report: folder_check.Report | None = None
     anchored: bool = False
+    noted: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """The run's or the incident's id."""
         return str(self.manifest.get("incident") or self.manifest["run"])
+
+    def lacking_proof(self, principal: str) -> list[Difference]:
+        """What is missing of a proof that `principal` has signed it and that it is the newest one."""
+        assert self.report
+        return folder_check.lacking_proof(self.report, principal, anchored=self.anchored)
+
+
+def hold_against(checked: Checked, digest: str) -> None:
+    """Hold the manifest against its hash as somebody has noted it elsewhere."""
+    if checked.digest != digest:
+        checked.differences.append(_of_manifest("changed", f"its hash is {checked.digest}"))
+    checked.noted = checked.digest == digest
+    checked.anchored = checked.anchored or checked.noted
 
 
 def check(folder: Path, home: Path, allowed: AllowedFile | None = None, tsa_ca: Path | None = None) -> Checked:
@@ -43,7 +61,7 @@ def check(folder: Path, home: Path, allowed: AllowedFile | None = None, tsa_ca: 
         report = folder_check.check(folder, allowed.keys if allowed else None)
     except NotSealed as error:
         raise EvidenceError(f"{visible(error)}{_expected_seal(folder, home)}") from None
-    checked = Checked(report.manifest, report.digest, report.differences, report.signer)
+    checked = Checked(report.manifest, report.digest, report.differences, report.signer, report)
     by_home = known(home)
     if "incident" in report.manifest:
         _check_pack(checked, by_home, is_at_home=_is_same(folder, home / "incidents" / checked.name))

@@ -14,9 +14,10 @@ from typing import Any
 from irctl.record.allowed_signers import AllowedKey
 from irctl.record.contents import Difference, file_differences
 from irctl.record.journal_lines import sealed_journal_differences
-from irctl.record.manifest_format import INCIDENT_ID, JOURNAL, MANIFEST, RUN_ID, load_json, read_file, read_manifest
+from irctl.record.manifest_format import INCIDENT_ID, JOURNAL, MANIFEST, RUN_ID, SIGNATURE, load_json, read_file, read_manifest
 from irctl.record.signature_check import Verdict, signature_differences, timestamp_differences
 
+UNPROVED = "unproved"  # the kind of what was to be proved and is not, though nothing was seen to differ
 PACKED_RUN = re.compile(rf"runs/({RUN_ID.pattern})/(?:manifest|run|result)\.json", re.ASCII)
 
 
@@ -42,6 +43,16 @@ class Report:
         if not key or self.signature.fault:
             return ""
         return f"{signer.who} with {key}" if signer else f"{key} (signer not known here)"
+
+
+def lacking_proof(report: Report, principal: str, *, anchored: bool) -> list[Difference]:
+    """What is missing of a proof that `principal` has signed this very pack and that it is the newest one."""
+    signer, differences = report.signature.signer, []
+    if report.signature.fault or signer is None or principal not in signer.principals:
+        differences.append(Difference(UNPROVED, f"{SIGNATURE} (no key of {principal} has signed it, as far as is known here)"))
+    if not anchored:
+        differences.append(Difference(UNPROVED, f"{MANIFEST} (nothing outside of it says that it is the newest one)"))
+    return differences
 
 
 def name_differences(folder: Path, manifest: dict[str, Any]) -> list[Difference]:

@@ -87,7 +87,7 @@ def manifest_fault(document: dict[str, Any]) -> str:
         return "not the id of a run or an incident"
     if not TIME.fullmatch(document["sealed"]):
         return "not the time of a sealing"
-    if not all(_is_inside(name) for name in names) or document["empty"] != sorted(set(document["empty"])):
+    if not all(is_inside(name) for name in names) or document["empty"] != sorted(set(document["empty"])):
         return "it names a file outside its folder"
     if is_pack and not _is_sound_pack(document):
         return "what it says about the pack is malformed"
@@ -113,7 +113,8 @@ def _is_sound_pack(document: dict[str, Any]) -> bool:
     )
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Whether a name is that of something below the folder that it is looked up in, written in its shortest form."""
     if not name or len(name) > LONGEST_NAME or "\0" in name:
         return False
     path = PurePosixPath(name)

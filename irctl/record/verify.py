@@ -1,4 +1,4 @@
-"""Check a sealed folder of irctl, or a copy of one: python3 verify.py FOLDER [--allowed-signers FILE].
+"""Check a sealed folder of irctl, or a copy of one: python3 verify.py FOLDER|FILE.tar [--allowed-signers FILE].
 
 It needs Python 3.8 or later and, for a signed pack, ssh-keygen; nothing else of irctl, no network. A pack carries a copy of
 this file as verify.py: whoever may have changed the pack may have changed that too, so bring your own to be sure.
@@ -22,15 +22,18 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import struct
 import subprocess
+import tarfile
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 # manifest_format.py
 
@@ -109,7 +112,7 @@ def manifest_fault(document: dict[str, Any]) -> str:
         return "not the id of a run or an incident"
     if not TIME.fullmatch(document["sealed"]):
         return "not the time of a sealing"
-    if not all(_is_inside(name) for name in names) or document["empty"] != sorted(set(document["empty"])):
+    if not all(is_inside(name) for name in names) or document["empty"] != sorted(set(document["empty"])):
         return "it names a file outside its folder"
     if is_pack and not _is_sound_pack(document):
         return "what it says about the pack is malformed"
@@ -135,7 +138,8 @@ def _is_sound_pack(document: dict[str, Any]) -> bool:
     )
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Whether a name is that of something below the folder that it is looked up in, written in its shortest form."""
     if not name or len(name) > LONGEST_NAME or "\0" in name:
         return False
     path = PurePosixPath(name)
@@ -729,6 +733,7 @@ def timestamp_differences(folder: Path, manifest: dict[str, Any]) -> list[Differ
 # folder_check.py
 
 
+UNPROVED = "unproved"  # the kind of what was to be proved and is not, though nothing was seen to differ
 PACKED_RUN = re.compile(rf"runs/({RUN_ID.pattern})/(?:manifest|run|result)\.json", re.ASCII)
 
 
@@ -754,6 +759,16 @@ class Report:
         if not key or self.signature.fault:
             return ""
         return f"{signer.who} with {key}" if signer else f"{key} (signer not known here)"
+
+
+def lacking_proof(report: Report, principal: str, *, anchored: bool) -> list[Difference]:
+    """What is missing of a proof that `principal` has signed this very pack and that it is the newest one."""
+    signer, differences = report.signature.signer, []
+    if report.signature.fault or signer is None or principal not in signer.principals:
+        differences.append(Difference(UNPROVED, f"{SIGNATURE} (no key of {principal} has signed it, as far as is known here)"))
+    if not anchored:
+        differences.append(Difference(UNPROVED, f"{MANIFEST} (nothing outside of it says that it is the newest one)"))
+    return differences
 
 
 def name_differences(folder: Path, manifest: dict[str, Any]) -> list[Difference]:
@@ -802,6 +817,110 @@ def check(folder: Path, allowed: Sequence[AllowedKey] | None = None) -> Report:
     return report
 
 
+# laid_out.py
+
+
+MOST_MEMBERS = 1_000_000
+LARGEST_HEADER = 1 << 20  # bytes; what names and attributes of one member may take
+PIECE = 256 << 10  # bytes that are copied at once
+FAULTS = (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError)
+
+
+class _Bounded:
+    """A file of which no read takes more than a header may have, whatever the headers in it say."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= LARGEST_HEADER:
+            raise ValueError("a header in it is too large")
+        return self._file.read(size)
+
+
+@contextmanager
+def laid_out(path: Path) -> Iterator[Path]:
+    """The folder itself; or, of a regular file, the folder in that tar, gone again afterwards. Raises NotSealed."""
+    if not _is_file(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="irctl-verify-") as place:
+        try:
+            _lay_out(path, Path(place))
+        except FAULTS as error:
+            raise NotSealed(f"{path} cannot be unpacked: {' '.join(str(error).split())[:200] or type(error).__name__}") from None
+        try:
+            yield _sealed_folder(Path(place))
+        except NotSealed as error:
+            raise NotSealed(str(error).replace(place, str(path))) from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _sealed_folder(place: Path) -> Path:
+    """Where the manifest lies: at the top, or in the one folder that there is."""
+    names = os.listdir(place)
+    return place / names[0] if len(names) == 1 and MANIFEST not in names else place
+
+
+def _lay_out(path: Path, place: Path) -> None:
+    with os.fdopen(open_file(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > shutil.disk_usage(place).free:
+            raise ValueError(f"there is no room for it in {place.parent}; TMPDIR names another place")
+        bounded: Any = _Bounded(file)
+        with tarfile.open(fileobj=bounded, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
+            for member in _members(archive, size):
+                _put(archive, member, place)
+
+
+def _members(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
+    """The members one after the other, as far as all of them fit into a file of this size. Raises ValueError."""
+    before, room = -1, size
+    for _number in range(MOST_MEMBERS):
+        member = archive.next()
+        if member is None:
+            return
+        archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
+        room -= member.size
+        if member.offset <= before or member.size < 0 or room < 0:
+            raise ValueError("its members overlap")
+        before = member.offset
+        yield member
+    raise ValueError(f"it has more than {MOST_MEMBERS} members")
+
+
+def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    name = member.name[2:] if member.name.startswith("./") else member.name
+    if member.isdir() and name in ("", "."):
+        return
+    if not is_inside(name):
+        raise ValueError(f"it names a file outside its folder: {name[:100]}")
+    if member.isdir():
+        (place / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif member.isreg() and not member.issparse():
+        _write(archive, member, place / name)
+    else:
+        raise ValueError(f"neither a file nor a folder: {name[:100]}")
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    content = archive.extractfile(member)
+    assert content is not None
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(content, file, PIECE)
+    if os.stat(path).st_size != member.size:
+        raise ValueError("it was cut short")
+
+
 # verify_command.py
 
 
@@ -811,8 +930,10 @@ LARGEST_ALLOWED = 16 << 20  # bytes
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check a sealed folder of irctl. Exit code 0: as it was sealed; 8: not.")
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=Path, metavar="FOLDER|FILE.tar", help="the folder, or a pack in one file")
     parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="OpenSSH's file of who has which key")
+    parser.add_argument("--manifest-hash", type=str.lower, metavar="HASH", help="the hash that was noted when it was sealed")
+    parser.add_argument("--require-signer", metavar="PRINCIPAL", help="exit with 8 unless they signed it and HASH is given")
     arguments = parser.parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -822,14 +943,20 @@ def main() -> int:
         print(f"error: --allowed-signers: it cannot be read: {visible(error)}", file=sys.stderr)
         return INVALID
     try:
-        report = check(arguments.folder, allowed)
+        with laid_out(arguments.folder) as folder:
+            report = check(folder, allowed)
     except NotSealed as error:
         print(f"error: {visible(error)}", file=sys.stderr)
         return NOT_AS_SEALED
+    anchored = report.digest == arguments.manifest_hash
     differences = report.differences + report.later
+    if arguments.manifest_hash and not anchored:
+        differences.append(Difference("changed", f"{MANIFEST} (its hash is {report.digest})"))
+    if arguments.require_signer:
+        differences += lacking_proof(report, arguments.require_signer, anchored=anchored)
     for one in differences:
         print(f"{one.kind:<8} {visible(one.name)}")
-    print(_verdict(report, len(differences)))
+    print(_verdict(report, differences, anchored))
     for fault in faults:
         print(f"  {visible(arguments.allowed_signers)}: {visible(fault)}")
     return NOT_AS_SEALED if differences else OK
@@ -839,8 +966,10 @@ def _allowed(path: Path | None) -> tuple[list[AllowedKey] | None, list[str]]:
     return read_allowed_signers(read_file(path.resolve(), LARGEST_ALLOWED)) if path else (None, [])
 
 
-def _verdict(report: Report, number: int) -> str:
-    manifest, sealed = report.manifest, f"sealed at {report.manifest['sealed']}"
+def _verdict(report: Report, differences: list[Difference], anchored: bool) -> str:
+    manifest, sealed, number = report.manifest, f"sealed at {report.manifest['sealed']}", len(differences)
+    if number and all(one.kind == UNPROVED for one in differences):
+        return f"{report.name} is as it was {sealed}, but it is NOT proved as required"
     if number:
         return f"{report.name} is NOT as it was {sealed}: {number} difference{'s' if number > 1 else ''}"
     is_pack = "incident" in manifest
@@ -852,7 +981,10 @@ def _verdict(report: Report, number: int) -> str:
         sentences.append(f"  {visible(retired_note(report.signature.retired))}")
     if manifest.get("timestamp"):
         sentences.append(f"  {TIMESTAMP} is for {manifest['timestamp']['of']}; openssl ts -verify says whose it is")
-    sentences.append(f"  UNANCHORED: that nothing newer was taken away, only who keeps this hash can say: {report.digest}")
+    if anchored:
+        sentences.append(f"  its hash is the one that was noted: {report.digest}")
+    else:
+        sentences.append(f"  UNANCHORED: that nothing newer was taken away, only who keeps this hash can say: {report.digest}")
     return "\n".join(sentences)
 
 

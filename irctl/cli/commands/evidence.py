@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture.evidence_names import shown
 from irctl.cli import completions, render
 from irctl.cli.base import Group, settings_of, wants_json
@@ -18,6 +18,9 @@ from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invali
 from irctl.incidents import collect as collection
 from irctl.incidents import copying, incidents, pack_place
 from irctl.record import anchored_check, journal, runs, signing
+from irctl.record.laid_out import laid_out
+from irctl.record.manifest_format import NotSealed
+from irctl.record.verify_command import visible
 
 if TYPE_CHECKING:
     from irctl.catalog.config import Settings
@@ -35,25 +38,48 @@ SHOWN = 50  # lines about single files; the rest is in the listing
 @click.argument("what", metavar="PATH|RUN|INCIDENT", shell_complete=completions.incidents)
 @click.option("--allowed-signers", metavar="FILE", help="Who has which key. Default: the setting allowed_signers.")
 @click.option("--tsa-ca", metavar="FILE", help="Check the timestamp of a pack with this certificate of its authority, in PEM.")
+@click.option("--manifest-hash", type=Value("HASH", values.sha256), help="The hash that was noted when it was sealed.")
+@click.option("--require-signer", metavar="PRINCIPAL", help="Exit with 8 unless they have signed it, and it is anchored.")
 @click.pass_context
-def verify(ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: str | None) -> int:
-    """Name what was changed, missing, added or reordered in a record or pack since it was sealed. PATH may be a copy anywhere."""
+def verify(
+    ctx: click.Context, what: str, allowed_signers: str | None, tsa_ca: str | None, manifest_hash: str | None,
+    require_signer: str | None,
+) -> int:  # fmt: skip
+    """Name what was changed, missing, added or reordered in a record or pack since it was sealed.
+
+    PATH may be a copy anywhere, or the .tar that a pack was put into. It is anchored where the journal of the home, or
+    --manifest-hash, says that it is the newest one.
+    """
+    settings = settings_of(ctx)
+    place, allowed, ca = _place(settings, what), _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
+    try:
+        with laid_out(place) as folder:
+            checked, hold = _checked(settings.home_path, folder, allowed, ca)
+    except NotSealed as error:
+        raise EvidenceError(visible(error)) from None
+    if manifest_hash:
+        anchored_check.hold_against(checked, manifest_hash.lower())
+    if require_signer:
+        checked.differences += checked.lacking_proof(require_signer)
+    verification.show(place, checked, hold, as_json=wants_json(ctx))
+    return EVIDENCE if checked.differences else DONE
+
+
+def _checked(home: Path, folder: Path, allowed: AllowedFile | None, ca: Path | None) -> tuple[anchored_check.Checked, str]:
+    """What checking a folder found, its approvals too, and the reason of its legal hold."""
     from irctl.approvals import recheck
 
-    settings = settings_of(ctx)
-    home, folder = settings.home_path, _folder(settings, what)
-    allowed, ca = _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
     with pack_place.at_rest(home, folder.name) if _is_of(home, folder) else nullcontext():
         checked = anchored_check.check(folder, home, allowed, ca)
         differences, notes = recheck.recheck_all(folder, checked.manifest, allowed.path if allowed else None)
     checked.differences += differences
     checked.notes += notes
-    verification.show(folder, checked, _legal_hold(home, folder, checked), as_json=wants_json(ctx))
-    return EVIDENCE if checked.differences else DONE
+    return checked, _legal_hold(home, folder, checked)
 
 
-def _folder(settings: Settings, what: str) -> Path:
-    if _is_folder(what):
+def _place(settings: Settings, what: str) -> Path:
+    """The folder, or the .tar, that is meant. Raises Invalid."""
+    if _is_folder(what) or _is_tar(what):
         return Path(what)
     home = settings.home_path
     if incidents.PART_OF_ID.fullmatch(what):
@@ -64,6 +90,13 @@ def _folder(settings: Settings, what: str) -> Path:
 def _is_folder(what: str) -> bool:
     try:
         return bool(what) and paths.is_folder(Path(what))
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def _is_tar(what: str) -> bool:
+    try:
+        return what.endswith(".tar") and paths.is_file(Path(what))
     except (OSError, ValueError):  # too long, or with a NUL
         return False
 

@@ -73,8 +73,6 @@ def _facts(remediation: Remediation) -> list[tuple[str, str]]:
         ("approvals", ", ".join(metadata.get("approvals", [])) or "none needed"),
         ("can be undone", "yes" if metadata["reversible"] else "no"),
         ("alerts", ", ".join(metadata.get("alerts", []))),
-        ("sources", ", ".join(metadata.get("sources", []))),
-        ("corrects", ", ".join(metadata.get("corrects", []))),
         ("practise every", metadata.get("drill_every", "-")),
     ]
 

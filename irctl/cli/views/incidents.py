@@ -79,7 +79,7 @@ def _counts(entries: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _clock_row(reading: Reading) -> list[str]:
     due = f"{reading.due:%Y-%m-%d %H:%M:%S}" if reading.due else ""
-    return [f"  {reading.clock.says}", due, click.style(_in_words(reading), fg=COLOURS.get(reading.state)), reading.clock.source]
+    return [f"  {reading.clock.says}", due, click.style(_in_words(reading), fg=COLOURS.get(reading.state))]
 
 
 def _in_words(reading: Reading) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -137,7 +139,8 @@ def test_a_pack_has_the_layout_that_the_runbook_demands(case: Case) -> None:
     assert (done.code, done.err) == (0, "")
     assert faults("manifest-1", verify.read_manifest(case.folder)[0]) == []
     names, _ = verify.contents(case.folder)
-    asked = {"timeline.md", "changes.json", "approvals.json", "impact-assessment.md", "rca.md", "manifest.json", "verify.py"}
+    asked = {"README.md", "timeline.md", "changes.json", "approvals.json", "impact-assessment.md", "rca.md"}
+    asked |= {"manifest.json", "verify.py"}
     assert asked <= names
     assert {"journal.jsonl", "manifest.json.sig"} <= names
     assert any(name.startswith("logs/frontend-20") and name.endswith(".log") for name in names)
@@ -187,6 +190,55 @@ def test_a_copy_is_checked_by_python_alone(case: Case, tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path / "copy", env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (8, "")
     assert done.stdout.startswith(f"changed  logs/{log.name}\n")
+
+
+def test_a_pack_in_one_file_is_handed_on_and_checked_as_it_is(case: Case, tmp_path: Path) -> None:
+    file = tmp_path / "pack.tar"
+    packed = case.pack("--tar", str(file))
+    assert packed.json["tar"] == {"path": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = case.irctl("incident", "pack", case.incident, "--tar", str(file))
+    assert (again.code, "a new file whose name ends in .tar" in again.err) == (2, True), "no file is written over"
+    checked = case.verify(file, "--allowed-signers", str(case.allowed), "--require-signer", "ana@example.com")
+    assert (checked.code, checked.json["intact"], checked.json["anchored"]) == (0, True, True), checked
+    shutil.rmtree(case.home)
+    noted = ["--manifest-hash", packed.json["manifest"], "--require-signer", "ana@example.com", "--allowed-signers", case.allowed]
+    python = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
+    words = [python, "-I", verify.__file__, file, *noted]
+    done = subprocess.run(words, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "signed by ana@example.com with SHA256:" in done.stdout
+
+
+def test_what_is_required_of_a_pack_and_not_proved_is_exit_8(case: Case, tmp_path: Path) -> None:
+    case.pack()
+    shutil.copytree(case.folder, tmp_path / "copy")
+    elsewhere = ["evidence", "verify", str(tmp_path / "copy"), "--home", str(tmp_path / "elsewhere")]
+    assert case.irctl(*elsewhere).code == 0, "right where nobody is required"
+    known = [*elsewhere, "--allowed-signers", str(case.allowed)]
+    for words, number in (
+        ([*elsewhere, "--require-signer", "ana@example.com"], 2),
+        ([*known, "--require-signer", "ana@example.com"], 1),
+        ([*known, "--require-signer", "ben@example.com"], 2),
+    ):
+        done = case.irctl(*words, "--json")
+        assert (done.code, done.json["intact"]) == (8, True), "it is as it was sealed, and not proved as required"
+        assert [one["kind"] for one in done.json["differences"]] == ["unproved"] * number
+    assert case.irctl(*known, "--require-signer", "ana@example.com").out.count("NOT proved as required") == 1
+    case.pack("--unsigned")
+    assert case.verify("", "--require-signer", "ana@example.com").code == 8, "known to the journal, and signed by nobody"
+
+
+def test_the_pack_explains_itself_to_a_reader_who_does_not_know_irctl(case: Case) -> None:
+    assert case.pack().code == 0
+    text = (case.folder / "README.md").read_text()
+    words = ("UNANCHORED", "NOT signed", "signer not known here", "changed", "missing", "added", "reordered", "swapped")
+    assert [word for word in words if word not in text] == []
+    kinds = [path.name for path in case.folder.iterdir()]
+    unexplained = [name for name in kinds if name not in text and not name.startswith("post-mortem-") and name != "README.md"]
+    assert unexplained == []
+    texts = [path.read_text(errors="replace") for path in case.folder.glob("*.md")]
+    assert not [text for text in texts if re.search(r"\b(aureus|custody|linguamate|spywatcher|cryptoorchestrator):[0-9]", text)]
 
 
 def test_each_pack_names_the_one_before_and_packing_twice_is_no_harm(case: Case) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -435,3 +436,30 @@ def test_the_fields_of_a_signature_must_end_where_it_ends() -> None:
     wrapped = b"\n".join(text[at : at + 70] for at in range(0, len(text), 70))
     assert verify.key_of(begin + wrapped + end).startswith("SHA256:")
     assert json.loads(verify.canonical({"a": 1})) == {"a": 1}
+
+
+def test_a_pack_in_one_file_is_checked_as_its_folder_is(pack: Path, tmp_path: Path) -> None:
+    folder = pack.rename(tmp_path / INCIDENT)
+    path = tmp_path / "pack.tar"
+    subprocess.run(["tar", "-C", tmp_path, "-cf", path, INCIDENT], check=True)
+    assert standalone(path).stdout == standalone(folder).stdout
+    (folder / "rca.md").write_text("x")
+    subprocess.run(["tar", "-C", folder, "-cf", path, "."], check=True)
+    done = standalone(path)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (8, "changed  rca.md")
+    path.write_bytes(b"x" * 2000)
+    done = standalone(path)
+    assert (done.returncode, done.stderr.startswith(f"error: {path} cannot be unpacked: ")) == (8, True)
+
+
+def test_what_is_required_and_not_proved_is_exit_8_though_nothing_differs(pack: Path) -> None:
+    digest = hashlib.sha256((pack / "manifest.json").read_bytes()).hexdigest()
+    done = standalone(pack, "--manifest-hash", digest.upper())
+    assert (done.returncode, f"  its hash is the one that was noted: {digest}\n" in done.stdout) == (0, True), done
+    other = standalone(pack, "--manifest-hash", "0" * 64)
+    assert (other.returncode, other.stdout.splitlines()[0]) == (8, f"changed  manifest.json (its hash is {digest})")
+    unsigned = standalone(pack, "--manifest-hash", digest, "--require-signer", "ana@example.com")
+    first, last = unsigned.stdout.splitlines()
+    assert (unsigned.returncode, first.startswith("unproved manifest.json.sig (no key of ana@example.com")) == (8, True)
+    assert last.endswith(", but it is NOT proved as required")
+    assert standalone(pack, "--require-signer", "ana@example.com").stdout.count("unproved ") == 2
