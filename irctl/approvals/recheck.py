@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.signatures import APPROVED
 from irctl.approvals import break_glass, kept, people, plan, request, statements
 from irctl.approvals.people import People
 from irctl.approvals.request import Request
@@ -46,9 +47,11 @@ def recheck(folder: Path, allowed: Path | None) -> tuple[list[Difference], list[
 
 
 def main() -> None:
-    """For roles, which import nothing of irctl: `-m irctl.approvals.recheck FOLDER FILE` prints what is wrong, a line each."""
-    differences, _notes = recheck(Path(sys.argv[1]), Path(sys.argv[2]))
-    print(*differences, sep="\n")
+    """For roles: `-m irctl.approvals.recheck FOLDER FILE` prints APPROVED alone, or what is wrong, a line each."""
+    folder, allowed = map(Path, sys.argv[1:])
+    differences, _notes = recheck(folder, allowed)
+    approved = bool((_begun(folder).get("approval") or {}).get("approvals"))
+    print("\n".join(map(str, differences)) or (APPROVED if approved else "nobody has approved it"))
 
 
 def recheck_all(folder: Path, manifest: Mapping[str, Any], allowed: Path | None) -> tuple[list[Difference], list[str]]:

@@ -118,6 +118,9 @@ def _unexpected(error: Exception, given: list[str]) -> int:
 
     if isinstance(error, Unseen):
         return _tell(str(error), "failed", EVIDENCE, given)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return _tell(f"{where}{error.strerror}", "failed", EVIDENCE, given)
     if any(word.startswith("-v") or word == "--verbose" for word in given):
         raise error
     fault = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"

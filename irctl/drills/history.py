@@ -117,12 +117,9 @@ def _due(name: str, host: str, every: int, drills: list[Drill], now: datetime) -
 
 def begin(home: Path, incident: str) -> int:
     """Mark a drill as under way, for as long as this process lives; return the lock. Raises EvidenceError."""
-    try:
-        while (lock := locks.hold(_marker(home, incident), str(os.getpid()))) is None:
-            time.sleep(0.01)  # somebody looks whether it is held
-        return lock
-    except OSError as error:
-        raise EvidenceError(f"{_marker(home, incident)} cannot be written: {error.strerror}") from None
+    while (lock := locks.hold(_marker(home, incident), str(os.getpid()))) is None:
+        time.sleep(0.01)  # somebody looks whether it is held
+    return lock
 
 
 def take_over(home: Path, incident: str) -> int | None:

@@ -24,7 +24,7 @@ from irctl.orders.order import Order, Outcome, Show, envelope
 from irctl.orders.step_log import StepLog
 from irctl.record import affected, journal, locks, runs
 from irctl.record.folders import make_folder
-from irctl.running import engine, results, signals
+from irctl.running import engine, results, signals, surroundings
 from irctl.running.results import Host, Step
 
 
@@ -32,6 +32,8 @@ def carry_out(order: Order, settings: Settings, show: Show) -> Outcome:
     """Carry out an order. Raises IrctlError where nothing was begun, EvidenceError where the record could not be kept."""
     execution = _Execution(order, settings, show)
     inventory = settings.inventory_path()
+    if not order.urgent:
+        surroundings.require()
     preconditions.require(order, settings.home_path)
     try:
         with signals.held():

@@ -9,17 +9,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from irctl.errors import Busy
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.errors import Busy, EvidenceError
 from irctl.record.folders import make_folder
 
 
 def hold(path: Path, note: str = "", *, make: bool = True) -> int | None:
     """Lock the file, made if need be, and write note into it; return its descriptor, or None where another holds it.
 
-    Raises FileNotFoundError where it is not there and not to be made.
+    Raises FileNotFoundError where it is not there and not to be made, and EvidenceError where it cannot be opened.
     """
-    make_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        make_folder(path.parent)
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if not make and isinstance(error, FileNotFoundError):
+            raise
+        raise EvidenceError(f"{printable(path, 120)} cannot be written: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +81,7 @@ def require_room(home: Path) -> None:
 
 def begin(folder: Folder, document: dict[str, Any]) -> int:
     """Make the folder and write run.json, fsynced, and the journal's line; return the marker's lock. Raises EvidenceError."""
+    about = {key: document[key] for key in ("run", "remediation", "incident", "check", "plan_hash")}
     try:
         make_folder(folder.path.parent)
         held = locks.hold(folder.marker, str(os.getpid()))
@@ -87,12 +89,22 @@ def begin(folder: Folder, document: dict[str, Any]) -> int:
         folder.evidence.mkdir(mode=0o700)
         seal.write(folder.path / "run.json", _pretty(document))
         _keep_back(folder.reserve)
+        journal.append(folder.home, {"event": "run-started", **about, "hosts": sorted(document["hosts"])})
+    except EvidenceError:
+        _give_up(folder)
+        raise
     except OSError as error:
+        _give_up(folder)
         raise EvidenceError(f"{folder.path} cannot be written: {error.strerror}") from None
     assert held is not None
-    about = {key: document[key] for key in ("run", "remediation", "incident", "check", "plan_hash")}
-    journal.append(folder.home, {"event": "run-started", **about, "hosts": sorted(document["hosts"])})
     return held
+
+
+def _give_up(folder: Folder) -> None:
+    """Take away what was made of a run that is not begun, lest it be found and called killed."""
+    shutil.rmtree(folder.path, ignore_errors=True)
+    with suppress(OSError):
+        folder.marker.unlink()
 
 
 def _keep_back(path: Path) -> None:

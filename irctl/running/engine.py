@@ -19,9 +19,10 @@ from types import FrameType
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog.content import COLLECTIONS
 from irctl.catalog.snapshot import CONFIG, Snapshot
-from irctl.errors import INDETERMINATE, IrctlError
+from irctl.errors import INDETERMINATE, EvidenceError, IrctlError
 from irctl.record import locks
 from irctl.record.seal import RUN_ID
 from irctl.running import signals
@@ -86,11 +87,15 @@ def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[
 
 def _in_folders(end: End, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
     private, sockets = folders(job.run)
-    private.mkdir(mode=0o700)
-    sockets.mkdir(mode=0o700)
-    alive = locks.hold(private / ALIVE)
+    alive = None
     try:
-        _prepare(private, job)
+        try:
+            private.mkdir(mode=0o700)
+            sockets.mkdir(mode=0o700)
+            alive = locks.hold(private / ALIVE)
+            _prepare(private, job)
+        except OSError as error:
+            raise EvidenceError(f"{private} cannot be written: {error.strerror}; nothing was run") from None
         _run(end, private, job, gate, watch)
         with suppress(FileNotFoundError, ValueError):
             end.reports = json.loads((private / "reports.json").read_bytes())
@@ -104,7 +109,7 @@ def _in_folders(end: End, job: Job, gate: Callable[[dict[str, Any]], None], watc
 def sweep() -> None:
     """Remove what runs left behind that were killed before their record began; a folder just being made is let be."""
     for private in Path(tempfile.gettempdir()).glob("irctl-*Z-*"):
-        with suppress(OSError):
+        with suppress(OSError, EvidenceError):
             about, run = private.lstat(), private.name.removeprefix("irctl-")
             ours = paths.is_folder(private) and about.st_uid == os.geteuid() and RUN_ID.fullmatch(run)
             if ours and time.time() - about.st_mtime > SWEEP_AFTER and (held := locks.hold(private / ALIVE)) is not None:
@@ -158,7 +163,10 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
     def handle(event: Event) -> bool:
         if event["event"] in ("verbose", "error", "warning"):
             end.messages += [line for line in event.get("stdout", "").splitlines() if line.strip()]
-        watch(event)
+        try:
+            watch(event)
+        except OSError as error:  # which ansible-runner takes for its own, and goes on without the event
+            raise RuntimeError(str(error)) from error
         return False  # the record keeps its own, smaller account
 
     adopt_orphans()
@@ -186,6 +194,9 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
         except ansible_runner.AnsibleRunnerException as error:
             kill_children()
             end.interrupted = end.interrupted or f"an event was not what ansible-runner wrote, and may be forged: {error}"
+        except Exception as error:  # whatever it is, a run that was begun is judged and sealed
+            kill_children()
+            end.interrupted = end.interrupted or f"irctl could not follow it: {type(error).__name__}: {printable(error, 200)}"
     if keeper.stopped:
         raise keeper.stopped
     if end.interrupted and not keeper.passed:

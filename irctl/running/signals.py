@@ -29,7 +29,8 @@ def heeded() -> list[signal.Signals]:
 
 
 def install() -> None:
-    """Answer signals from now on."""
+    """Answer signals from now on, and be told how children end: where that is ignored, each seems to have succeeded."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in heeded():
         signal.signal(number, _stop)
 

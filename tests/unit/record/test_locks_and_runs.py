@@ -63,7 +63,7 @@ def test_a_lock_is_for_its_owner_only_and_no_link_is_followed(tmp_path: Path) ->
     assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "locks" / "x").stat().st_mode) == 0o600
     (tmp_path / "locks" / "y").symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(EvidenceError, match="symbolic links"):
         locks.hold(tmp_path / "locks" / "y")
     locks.release([held])
 
