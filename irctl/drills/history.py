@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths, values
 from irctl.catalog import catalog
 from irctl.catalog.content import Content
-from irctl.errors import EvidenceError, IrctlError, invalid
+from irctl.errors import IrctlError, invalid
 from irctl.incidents import incidents, severity
 from irctl.record import locks, moments
 
