@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import archive, hundred_hosts, many_remediations, many_sessions, one_host, remediation_help, verify
+from benchmarks import archive, empty_play, hundred_hosts, many_remediations, many_sessions, one_host, remediation_help, verify
 from benchmarks import help as plain_help
 from benchmarks.measure import Ratio
 
@@ -21,6 +21,7 @@ BENCHMARKS = {
         remediation_help,
         many_remediations,
         one_host,
+        empty_play,
         many_sessions,
         hundred_hosts,
         verify,

@@ -10,7 +10,7 @@ NAME = "many-sessions"
 
 def run(pairs: int) -> Ratio:
     with crowd(max_connections=1100) as people:
-        return in_turns(NAME, _side(people, 1000), _side(people, 10), target=1.5, pairs=pairs)
+        return in_turns(NAME, _side(people, 1000), _side(people, 10), target=1.3, pairs=pairs)
 
 
 def _side(people: Crowd, number: int) -> Side:
