@@ -17,15 +17,22 @@ description:
     cannot tell a session that may be ended from one that may not.
 options:
   state:
-    description: What to do with the roots. V(listed) and V(described) only look.
+    description: What to do with the roots. V(listed), V(described) and V(proved) only look; V(proved) fails where somebody waits
+      for long enough, or where that cannot be told.
     type: str
-    choices: [listed, described, freed]
+    choices: [listed, described, freed, proved]
     default: listed
   among:
     description: The roots to free, each as V(pid/start/start of its statement), as V(state=listed) returned them. With
       V(state=listed) itself, fail where one of them still blocks.
     type: list
     elements: str
+  remembered:
+    description: Applications that earlier runs have seen on this host, so that their absence is no typing error. An action hands
+      them over.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment: [irctl.runbooks.db_blockers, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
 """
@@ -62,21 +69,24 @@ refusals:
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_blockers, postgres
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import blockers
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import blockers, names, sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect
 
 SHARED = ("postgres_",)
 PARAMETERS: dict[str, Any] = {**db_blockers.MAIN, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["listed", "described", "freed"], "default": "listed"},
+    "state": {"type": "str", "choices": ["listed", "described", "freed", "proved"], "default": "listed"},
     "among": {"type": "list", "elements": "str"},
+    "remembered": {"type": "list", "elements": "str", "default": []},
     **PARAMETERS,
 }
+EVIDENCE = "blockers-before.json"
 GONE_SECONDS = 10.0
 
 
@@ -90,6 +100,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     with connect(params) as server:
         if params["state"] == "listed":
             return _listed(server, asked, params) if params["among"] is None else _verified(server, asked, check_mode)
+        if params["state"] == "proved":
+            return _proved(server, asked, params, check_mode)
         return _described(server, asked) if params["state"] == "described" else _freed(server, asked, params)
 
 
@@ -100,9 +112,32 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
         "matching": listing["matching"],
         "summary": blockers.summary(listing),
         "in_short": blockers.usage(listing),
-        "refusals": blockers.refusals(listing, asked["limit"]),
+        "refusals": blockers.refusals(listing, asked["limit"]) or _missing(server, params),
         "msg": blockers.in_words(listing, params["waiting_for"]),
     }
+
+
+def remember(arguments: dict[str, Any], evidence: Iterable[Any]) -> list[str]:
+    """Which of the applications that are asked for stand in earlier evidence: they were there until a run ended them."""
+    return names.remembered(arguments.get("application") or [], evidence)
+
+
+def _missing(server: Server, params: dict[str, Any], *, applications: bool = True) -> list[str]:
+    return names.missing(server.ask(names.KNOWN, names.asked(params)), applications=applications)
+
+
+def _proved(server: Server, asked: dict[str, Any], params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """What is there; Failure where somebody has waited long enough, Undecided where that cannot be told, if this is in earnest."""
+    listing = server.ask(blockers.LISTED, asked)
+    message = blockers.in_words(listing, params["waiting_for"])
+    obstacles = blockers.obstacles(listing)
+    if (listing["matching"] or obstacles) and not check_mode:
+        raise Failure(" ".join([f"{message}.", *obstacles]))
+    missing = _missing(server, params, applications=False)  # an application may have gone
+    unjudged = [*sessions.missing_grants(listing["server"]), *missing, *blockers.unexplained(listing)]
+    if unjudged and not check_mode:
+        raise Undecided(" ".join(unjudged))
+    return {"changed": False, "summary": blockers.summary(listing), "msg": message}
 
 
 def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -120,7 +155,7 @@ def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     described = blockers.keepable(server.ask(blockers.DESCRIBED, asked))
     evidence = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     affected = [blockers.identified(session) for session in described if session["verdict"] == "free"]
-    return {"changed": False, "evidence": {"blockers-before.json": evidence}, "affected": affected, "msg": "blockers-before.json"}
+    return {"changed": False, "evidence": {EVIDENCE: evidence}, "affected": affected, "msg": EVIDENCE}
 
 
 def _freed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

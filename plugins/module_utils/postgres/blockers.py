@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
@@ -45,7 +45,8 @@ judged AS (
       OR (jsonb_array_length(p->'users') > 0 AND (p->'users' ? s.usename) IS NOT TRUE)
       OR (jsonb_array_length(p->'applications') > 0 AND (p->'applications' ? s.application_name) IS NOT TRUE) THEN 'not asked for'
     WHEN s.backend_type IS DISTINCT FROM 'client backend' THEN 'not a client'
-    WHEN s.usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE NOT rolsuper)::oid[]) IS NOT TRUE THEN 'superuser'
+    WHEN s.usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE rolsuper)::oid[]) THEN 'superuser'
+    WHEN s.usename IS NULL THEN 'dropped role'
     WHEN protected_users <> '' AND s.usename ~ protected_users THEN 'protected'
     WHEN protected_applications <> '' AND s.application_name ~ protected_applications THEN 'protected'
     WHEN s.wait_event = 'SyncRep' THEN 'standby'
@@ -121,6 +122,7 @@ WHY_SPARED = {
     "not a client": "is no client's session ({backend_type})",
     "superuser": "is a superuser's",
     "protected": "is protected",
+    "dropped role": "is of a dropped role, so nobody knows whether it is protected",
     "standby": "waits for a synchronous standby, and cancelling it would hide that",
     "advisory lock": "holds an advisory lock, which is an application's own arrangement (--advisory)",
     "unknown": "does not say what it does (track_activities is off for it)",
@@ -144,28 +146,38 @@ def asked(params: Mapping[str, Any], among: Sequence[str] = ()) -> dict[str, Any
 
 def refusals(listing: Mapping[str, Any], limit: int) -> list[str]:
     """Say why the roots in `listing` must not be touched; an empty list means they may be, or that nobody waits."""
-    if grants := sessions.refusals({**listing, "matching": []}, limit):
+    if grants := sessions.missing_grants(listing["server"]):
         return grants
     number = len(listing["matching"])
     if number > limit:
         return [f"{counted(number)} match and the limit is {limit}. Narrow with --database or --user, or raise --max."]
-    obstacles = [] if number else [*_obstacles(listing)]
+    return [] if number else obstacles(listing) + unexplained(listing)
+
+
+def obstacles(listing: Mapping[str, Any]) -> list[str]:
+    """Say of those who block and are not to be ended who they are, in one sentence if there are any."""
+    reasons = [
+        f"{who(root)} {WHY_SPARED[root['verdict']].format(**root)}" for root in listing["roots"] if root["verdict"] in WHY_SPARED
+    ]
+    reasons += [_prepared(one) for one in listing["prepared"]]
+    return [f"Somebody waits, and no session may be ended for it: {values.first_few(reasons, separator='; ')}."] if reasons else []
+
+
+def unexplained(listing: Mapping[str, Any]) -> list[str]:
+    """Say of how many sessions PostgreSQL does not tell who blocks them, as for what waits on a standby that replays."""
+    number = sessions.counted(listing["unexplained"])
     return (
-        [f"Somebody waits, and no session may be ended for it: {values.first_few(obstacles, separator='; ')}."] if obstacles else []
+        [f"Who blocks {number} cannot be told: PostgreSQL names nobody, as on a standby that replays."]
+        if listing["unexplained"]
+        else []
     )
 
 
-def _obstacles(listing: Mapping[str, Any]) -> Iterator[str]:
-    for root in listing["roots"]:
-        if root["verdict"] in WHY_SPARED:
-            yield f"{who(root)} {WHY_SPARED[root['verdict']].format(**root)}"
-    for prepared in listing["prepared"]:
-        gid, database, owner = (values.printable(prepared[key], 80) for key in ("gid", "database", "owner"))
-        age = values.duration(prepared["seconds"])
-        command = "ROLLBACK PREPARED '{}'".format(gid.replace("'", "''"))
-        yield f"the prepared transaction {gid} is {age} old; {owner} ends it by {command} in database {database}"
-    if listing["unexplained"]:
-        yield f"PostgreSQL does not name who blocks {sessions.counted(listing['unexplained'])}, as on a standby that replays"
+def _prepared(prepared: Mapping[str, Any]) -> str:
+    gid, database, owner = (values.printable(prepared[key], 80) for key in ("gid", "database", "owner"))
+    command = "ROLLBACK PREPARED '{}'".format(gid.replace("'", "''"))
+    age = values.duration(prepared["seconds"])
+    return f"the prepared transaction {gid} is {age} old; {owner} ends it by {command} in database {database}"
 
 
 def counted(number: int) -> str:

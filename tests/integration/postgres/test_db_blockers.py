@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.modules import pg_blockers
 from irctl.lab.postgres import Postgres
 from tests.conftest import Done, Irctl, Sessions, host_of, write_inventory
@@ -139,7 +140,7 @@ def _leader(queue: Queue) -> str:
 
 
 @pytest.mark.parametrize("make", [_superuser, _pooler, _prepared, _leader])
-def test_who_must_not_be_hit_is_named_and_nobody_is_touched(queue: Queue, make: Callable[[Queue], str]) -> None:
+def test_who_must_not_be_hit_is_named_and_nobody_is_touched(queue: Queue, server: Postgres, make: Callable[[Queue], str]) -> None:
     reason = make(queue)
     waiter = queue.waiter("SELECT pg_advisory_lock(7)" if make is _leader else READ)
     try:
@@ -147,8 +148,10 @@ def test_who_must_not_be_hit_is_named_and_nobody_is_touched(queue: Queue, make: 
         assert (done.code, done.json["outcome"]) == (5, "refused")
         assert reason in done.host()["reason"]
         assert done.host()["reason"].startswith("Somebody waits, and no session may be ended for it: ")
-        assert queue.sessions.ask(WAITING) == 1
-        assert queue.sessions.alive([waiter]) == 1
+        assert (queue.sessions.ask(WAITING), queue.sessions.alive([waiter])) == (1, 1)
+        defaults = {name: spec.get("default") for name, spec in pg_blockers.ARGUMENTS.items()}
+        with pytest.raises(Failure, match="Somebody waits, and no session"):
+            pg_blockers.run({**defaults, **host_of(server), "waiting_for": "1s", "state": "proved"}, False)
         if make is _leader:
             assert queue.free("--advisory").host()["reason"] == "1 ended, nobody waits for a lock"
     finally:
@@ -161,7 +164,8 @@ def test_more_roots_than_the_limit_and_others_than_those_asked_for_are_left(queu
     queue.waiter("INSERT INTO queue VALUES (1)")
     refused = queue.free("--max", "1")
     assert refused.host()["reason"].startswith("2 roots match and the limit is 1.")
-    assert queue.free("--application", "three").json["outcome"] == "unchanged"
+    assert queue.free("--application", "reader").json["outcome"] == "unchanged"
+    assert "There is no session with the application name 'three'" in queue.free("--application", "three").host()["reason"]
     assert queue.sessions.alive(holders) == 2
 
 
