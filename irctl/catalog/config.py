@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from irctl.catalog import vaults
 from irctl.catalog.content import Content, contents
 from irctl.errors import Invalid, invalid
 from irctl.trusted_paths import require_not_everybodys, require_tree_not_everybodys
@@ -25,7 +26,10 @@ KEYS = (
     "allowed_signers",
     "break_glass",
     "timestamp_url",
+    "vault_password_file",
+    "vault_ids",
 )
+LISTS = ("content", "vault_ids")  # in the configuration file they may be lists
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Settings:
     """The settings of one command. `content` is a list of folders joined by os.pathsep; '' means that a setting is not in force.
 
     `principal` is who the caller is in the allowed-signers file; `break_glass` is the time within which a run without its
-    approvals must be countersigned.
+    approvals must be countersigned. `vault_ids` are LABEL@PATH, joined as the folders of `content` are.
     """
 
     home: Setting
@@ -55,6 +59,8 @@ class Settings:
     allowed_signers: Setting
     break_glass: Setting
     timestamp_url: Setting
+    vault_password_file: Setting
+    vault_ids: Setting
 
     @property
     def home_path(self) -> Path:
@@ -68,6 +74,22 @@ class Settings:
     @property
     def contents(self) -> list[Content]:
         return list(contents(Path(folder).expanduser() for folder in self.content.value.split(os.pathsep) if folder))
+
+    def vaults(self) -> dict[str, str]:
+        """The two settings of ansible-vault that are in force, with whole paths, for a command that runs elsewhere."""
+        password_file, ids = self.vault_password_file.value, self.vault_ids.value
+        paths = [str(path) for _label, path in vaults.identities(password_file, "")]
+        labelled = [f"{label}@{path}" for label, path in vaults.identities("", ids)]
+        found = {"vault_password_file": "".join(paths), "vault_ids": os.pathsep.join(labelled)}
+        return {name: value for name, value in found.items() if value}
+
+    def vault_identities(self) -> list[str]:
+        """Each password of ansible-vault as LABEL@PATH, checked. Raises Invalid."""
+        identities = vaults.identities(self.vault_password_file.value, self.vault_ids.value)
+        for label, path in identities:
+            if problem := vaults.unusable(path):
+                raise invalid("vault_ids" if label != vaults.DEFAULT_LABEL else "vault_password_file", problem, path)
+        return [f"{label}@{path}" for label, path in identities]
 
     def inventory_path(self) -> Path:
         """The inventory, checked: there, not empty, not writable by everybody. Raises Invalid."""
@@ -121,7 +143,7 @@ def load_unchecked(given: Mapping[str, str], environment: Mapping[str, str]) -> 
 
 
 def _setting(key: str, value: object, origin: str) -> Setting:
-    if key == "content" and isinstance(value, list) and all(isinstance(folder, str) for folder in value):
+    if key in LISTS and isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = os.pathsep.join(value)
     if not isinstance(value, str):
         return Setting(str(value), origin, _WANTED.get(key, "text is needed, in quotes where it is a number"))
@@ -148,8 +170,12 @@ def _url(value: str) -> None:
         raise ValueError("it must begin with http:// or https://")
 
 
-_WANTED = {"break_glass": "a time with a unit is needed, such as 24h", "content": "a folder or a list of folders is needed"}
-_CHECKS = {"break_glass": _duration, "timestamp_url": _url}  # raise ValueError
+_WANTED = {
+    "break_glass": "a time with a unit is needed, such as 24h",
+    "content": "a folder or a list of folders is needed",
+    "vault_ids": "LABEL@PATH or a list of them is needed",
+}
+_CHECKS = {"break_glass": _duration, "timestamp_url": _url, "vault_ids": vaults.check_ids}  # raise ValueError
 
 
 def _config_path(environment: Mapping[str, str]) -> Setting:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.approvals import countersigning, recheck
+from irctl.catalog import vaults
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
 from irctl.catalog.content import Content
@@ -115,6 +116,8 @@ def _unusable(key: str, settings: Settings) -> str:
             signing.read_allowed(Path(settings.allowed_signers.value).expanduser())
         elif key == "signing_key" and not _is_file(Path(settings.signing_key.value).expanduser()):
             return "no such file"
+        elif key in ("vault_password_file", "vault_ids"):
+            return _unusable_vault(key, settings)
         elif key == "content":
             for content in settings.contents:
                 _load_all([content])
@@ -128,6 +131,12 @@ def _load_all(contents: Sequence[Content]) -> None:
     for diagnosis in (False, True):
         for name in names(contents, diagnoses=diagnosis):
             load(name, contents, diagnosis=diagnosis)
+
+
+def _unusable_vault(key: str, settings: Settings) -> str:
+    names = {name: vars(settings)[name].value if name == key else "" for name in ("vault_password_file", "vault_ids")}
+    problems = [(path, vaults.unusable(path)) for _label, path in vaults.identities(*names.values())]
+    return "; ".join(f"{printable(path, 80)}: {problem}" for path, problem in problems if problem)
 
 
 def _is_file(path: Path) -> bool:

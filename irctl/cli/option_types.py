@@ -50,9 +50,18 @@ def host_or_group(text: str) -> str:
     """Check the name of a host or group. Patterns are refused: nothing ever means every host. Raises ValueError."""
     if text.lower() in ("all", "ungrouped"):
         raise ValueError("nothing ever means every host; name hosts or groups")
-    if not HOST_OR_GROUP.fullmatch(text):
+    if not HOST_OR_GROUP.fullmatch(text) and not _is_ipv6(text):
         raise ValueError("the plain name of one host or group is needed, no pattern; repeat --host for more")
     return text
+
+
+def _is_ipv6(text: str) -> bool:
+    import ipaddress
+
+    try:
+        return bool(ipaddress.IPv6Address(text)) and text.isascii()
+    except ValueError:
+        return False
 
 
 def incident_id(text: str) -> str:

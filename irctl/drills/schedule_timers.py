@@ -60,6 +60,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     if settings.content.value:
         folders = [str(Path(folder).expanduser().absolute()) for folder in settings.content.value.split(os.pathsep) if folder]
         variables["IRCTL_CONTENT"] = os.pathsep.join(folders)
+    variables |= {f"IRCTL_{name.upper()}": value for name, value in settings.vaults().items()}
     if settings.config.origin != "default":
         variables["IRCTL_CONFIG"] = str(Path(settings.config.value).absolute())
     return variables

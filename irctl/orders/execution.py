@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import errors
 from irctl.approvals import gate, plan
 from irctl.approvals.comparison import PlannedRun
@@ -17,9 +16,9 @@ from irctl.approvals.gate import Permission
 from irctl.catalog import closure, parameters, syntax
 from irctl.catalog.config import Settings
 from irctl.catalog.snapshot import Snapshot
-from irctl.errors import EvidenceError, Invalid, IrctlError
+from irctl.errors import EvidenceError, IrctlError
 from irctl.leases import register
-from irctl.orders import lease_start, preconditions
+from irctl.orders import begin_failure, lease_start, preconditions
 from irctl.orders.order import Order, Outcome, Show, envelope
 from irctl.orders.step_log import StepLog
 from irctl.record import affected, journal, locks, runs
@@ -61,7 +60,7 @@ class _Execution:
 
     def job(self, inventory: Path) -> engine.Job:
         """What Ansible is to run: the files that the plan is of, and no others."""
-        return _job(self.order, self.folder, inventory, self._content, self.settings.allowed_signers.value)
+        return _job(self.order, self.folder, inventory, self._content, self.settings)
 
     def begin(self, inventory: dict[str, Any]) -> None:
         """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
@@ -147,7 +146,7 @@ class _Execution:
     def finish(self, end: engine.End) -> Outcome:
         """Judge what happened, seal the record, release the target. Raises IrctlError where nothing was begun."""
         if self._steps is None:
-            raise _not_begun(end)
+            raise begin_failure.reason(end.code, end.messages, self.settings.inventory_path())
         end.interrupted = end.interrupted or self._steps.lost
         result = self._result
         result.interrupted = end.interrupted
@@ -186,10 +185,10 @@ class _Execution:
         locks.release(held)
 
 
-def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, allowed_signers: str) -> engine.Job:
+def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, settings: Settings) -> engine.Job:
     remediation = order.remediation
     fixed: dict[str, Any] = {"irctl_entry_point": order.entry_point, "run_evidence_root": str(folder.evidence)}
-    if allowed_signers:
+    if allowed_signers := settings.allowed_signers.value:
         fixed["irctl_allowed_signers"] = str(Path(allowed_signers).expanduser().absolute())
     if order.lease:
         fixed["run_lease"] = order.lease
@@ -205,14 +204,8 @@ def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, 
         variables=(*variables, *content.words()),
         modules=tuple(remediation.about.get("needs", {}).get("python", [])),
         given={**order.given, **fixed},
+        vault_identities=tuple(settings.vault_identities()),
         check=order.check,
         timeout=order.timeout,
         verbosity=order.verbosity,
     )
-
-
-def _not_begun(end: engine.End) -> IrctlError:
-    messages = printable(" ".join(end.messages[-4:]), 300)
-    if "inventory" in messages.lower() or "parse" in messages.lower():
-        return Invalid(f"--inventory: {messages}")
-    return IrctlError(f"ansible ended with {end.code} before anything was run: {messages}")

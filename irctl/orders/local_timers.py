@@ -62,7 +62,8 @@ def carry_out(
     with tempfile.TemporaryDirectory(prefix="irctl-inventory-") as folder:
         inventory = Path(folder) / "hosts.yml"
         inventory.write_text(f"all:\n  hosts:\n    {HOST}:\n      ansible_connection: local\n")
-        this_machine = replace(settings, inventory=Setting(str(inventory), "this machine"))
+        none = Setting("", "this machine")
+        this_machine = replace(settings, inventory=Setting(str(inventory), none.origin), vault_password_file=none, vault_ids=none)
         return order, execution.carry_out(order, this_machine, show)
 
 

@@ -53,6 +53,7 @@ class Job:
     variables: tuple[str, ...]
     modules: tuple[str, ...]
     given: Mapping[str, Any]
+    vault_identities: tuple[str, ...] = ()
     check: bool = False
     timeout: int = 600
     verbosity: int = 0
@@ -177,9 +178,7 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
                 artifact_dir=str(private / "artifacts"),
                 ident="run",
                 binary=str(private / "ansible-playbook"),
-                cmdline=" ".join(
-                    [job.playbook, *(["--check"] if job.check else []), *(["-" + "v" * job.verbosity] if job.verbosity else [])]
-                ),
+                cmdline=shlex.join(_words(job)),
                 inventory=str(job.inventory),
                 event_handler=handle,
                 cancel_callback=lambda: False,  # else ansible-runner takes the signals for itself
@@ -201,6 +200,13 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
         raise keeper.stopped
     if end.interrupted and not keeper.passed:
         raise _not_begun(end)
+
+
+def _words(job: Job) -> list[str]:
+    """The command line of ansible-playbook, where the files of passwords are named and no password stands."""
+    vaults = [word for identity in job.vault_identities for word in ("--vault-id", identity)]
+    verbosity = ["-" + "v" * job.verbosity] if job.verbosity else []
+    return [job.playbook, *(["--check"] if job.check else []), *vaults, *verbosity]
 
 
 def _not_begun(end: End) -> NotBegun:

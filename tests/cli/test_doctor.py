@@ -11,6 +11,8 @@ BROKEN = {
     "break_glass": ("24", "a time with a unit is needed, such as 24h"),
     "signing_key": ("/nosuch/key", "no such file"),
     "allowed_signers": ("/nosuch/signers", "cannot be read"),
+    "vault_password_file": ("/nosuch/password", "/nosuch/password: no such file or directory"),
+    "vault_ids": ("prod@/nosuch/client", "/nosuch/client: no such file or directory"),
     "timestamp_url": ("ftp://x", "it must begin with http:// or https://"),
 }
 

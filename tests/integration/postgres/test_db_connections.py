@@ -232,14 +232,17 @@ def test_it_works_when_every_ordinary_slot_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_answer_is_unreachable(tmp_path: Path, server: Postgres) -> None:
-    hosts = {"lab": host_of(server, postgres_port=1), "fine": host_of(server)}
-    irctl = Irctl(tmp_path / "home", write_inventory(tmp_path, hosts, both=["lab", "fine"]))
+    """The other host has an address of IPv6 for a name."""
+    fine = "2001:db8::7"
+    hosts = {"lab": host_of(server, postgres_port=1), fine: host_of(server)}
+    irctl = Irctl(tmp_path / "home", write_inventory(tmp_path, hosts, both=["lab", fine]))
     alone = irctl.mend()
     assert (alone.code, alone.json["outcome"]) == (4, "unreachable")
     assert "does not answer" in alone.host()["reason"]
     both = irctl.mend(host="both")
     assert (both.code, both.json["outcome"]) == (3, "partial")
-    assert both.host("fine")["outcome"] == "unchanged"
+    assert both.host(fine)["outcome"] == "unchanged"
+    assert irctl.mend(host=fine).json["outcome"] == "unchanged"
 
 
 def test_a_password_file_that_others_can_read_is_not_used(tmp_path: Path, server: Postgres) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,11 +26,12 @@ from tests.conftest import OLD, Irctl, write_inventory
 from tests.integration.conftest import Collection
 
 SSHD = "/usr/sbin/sshd"
+KEYS = Path("/run/irctl-test-keys")  # of users beside root, who may not look into the tests' own folders
 CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
 HostKey {folder}/host
-AuthorizedKeysFile {folder}/client.pub
+AuthorizedKeysFile {folder}/client.pub {keys}/%u
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 UsePAM no
@@ -120,7 +122,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(server.folder / key))
     server.known.write_text(server.knows("host.pub"))
     config = server.folder / "sshd_config"
-    config.write_text(CONFIG.format(folder=server.folder, port=server.port))
+    config.write_text(CONFIG.format(folder=server.folder, port=server.port, keys=KEYS))
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with (server.folder / "log").open("w") as log:
         process = subprocess.Popen([SSHD, "-f", str(config), "-D", "-e"], stderr=log)
@@ -184,6 +186,56 @@ def test_idle_sessions_end_over_ssh_as_postgres_and_the_evidence_is_here(far: Ca
     assert [row["user"] for row in json.loads(evidence.read_text())] == ["app"] * 3
     assert command("evidence", "verify", first.json["run"]).code == 0
     assert command.mend("--application", "batch", host="far").json["outcome"] == "unchanged"
+
+
+@pytest.fixture
+def person(sshd: Sshd) -> Iterator[tuple[str, str]]:
+    """A user who may log in, and become postgres by sudo with a password; name and password."""
+    name, password, sudoers = f"irctl{os.getpid()}", "correct horse", Path("/etc/sudoers.d") / f"irctl-test-{os.getpid()}"
+    KEYS.mkdir(mode=0o755, exist_ok=True)
+    shutil.copy(sshd.folder / "client.pub", KEYS / name)
+    (KEYS / name).chmod(0o644)
+    run("useradd", "--no-create-home", "--home-dir", "/var/tmp", "--shell", "/bin/sh", name)
+    try:
+        subprocess.run(["chpasswd"], input=f"{name}:{password}", text=True, check=True)
+        sudoers.write_text(f"{name} ALL=(postgres) ALL\n")
+        yield name, password
+    finally:
+        sudoers.unlink(missing_ok=True)
+        run("userdel", "--force", name)  # the ssh connection of the run may outlive it for some seconds
+        (KEYS / name).unlink()
+
+
+def test_a_become_password_that_is_encrypted_is_used_and_kept_nowhere(
+    far: Callable[..., Irctl], idle: Cluster, person: tuple[str, str], tmp_path: Path
+) -> None:
+    """By ansible-vault, as one value and as a whole file; the passwords of both come from a file and from a program."""
+    name, password = person
+    command = far(ansible_user=name, ansible_remote_tmp="/var/tmp/.ansible-irctl-test")
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("first vault password\n")
+    one.chmod(0o600)
+    other.write_text("#!/bin/sh\necho second vault password\n")
+    other.chmod(0o700)
+    encrypt = [Path(sys.executable).with_name("ansible-vault"), "encrypt", "--vault-id"]
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(f'vaulted_password: "{password}"\n')
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "far.yml").write_text('ansible_become_password: "{{ vaulted_password }}"\n')
+    subprocess.run([*encrypt, f"default@{one}", tmp_path / "group_vars" / "all.yml"], check=True)
+    subprocess.run([*encrypt, f"second@{other}", tmp_path / "host_vars" / "far.yml"], check=True)
+
+    without = command.mend("--check", "--application", "web", host="far")
+    assert without.code == 2
+    assert "is encrypted; vault_password_file or vault_ids name its password" in without.err
+    vaults = {"IRCTL_VAULT_PASSWORD_FILE": str(one), "IRCTL_VAULT_IDS": f"second@{other}"}
+    words = ("remediate", "db-connections", "--host", "far", "--check", "--application", "web", "--json", "-vv")
+    done = command(*words, **vaults)
+    assert (done.code, done.host("far")["outcome"]) == (0, "changed"), done.err
+    kept = b"".join(path.read_bytes() for path in command.home.rglob("*") if path.is_file())
+    for secret in (password, "first vault password", "second vault password"):
+        assert secret not in done.out + done.err
+        assert secret.encode() not in kept
 
 
 def test_a_diagnosis_over_ssh_says_what_would_be_ended(far: Callable[..., Irctl], idle: Cluster) -> None:

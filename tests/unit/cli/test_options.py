@@ -136,13 +136,36 @@ def test_help_is_made_of_description_default_and_example() -> None:
     assert [options.click_option(option).metavar for option in ALL[:3]] == ["DURATION", "NUMBER", "NAME"]
 
 
-@pytest.mark.parametrize("text", ["db1", "prod", "db-1.example.org", "10.0.0.1", "a_b", "allhosts", "x" * 253])
+@pytest.mark.parametrize(
+    "text", ["db1", "prod", "db-1.example.org", "10.0.0.1", "a_b", "allhosts", "x" * 253, "2001:db8::7", "::1"]
+)
 def test_plain_names_of_hosts_and_groups_are_taken(text: str) -> None:
     assert option_types.host_or_group(text) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["all", "ALL", "ungrouped", "", "*", "a:b", "!a", "~a", "a,b", "a[0]", "@f", "-a", "db\u0131", "a\n", "x" * 254, " a"]
+    "text",
+    [
+        "all",
+        "ALL",
+        "ungrouped",
+        "",
+        "*",
+        "a:b",
+        "::!db",
+        "[::1]",
+        "1:2",
+        "!a",
+        "~a",
+        "a,b",
+        "a[0]",
+        "@f",
+        "-a",
+        "db\u0131",
+        "a\n",
+        "x" * 254,
+        " a",
+    ],
 )
 def test_patterns_and_words_for_everything_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="name"):
