@@ -11,6 +11,7 @@ import click
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl.errors import invalid
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.:%-]+", re.ASCII)
 HOST_OR_GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}", re.ASCII)
 
 
@@ -59,7 +60,7 @@ def _is_ipv6(text: str) -> bool:
     import ipaddress
 
     try:
-        return bool(ipaddress.IPv6Address(text)) and text.isascii()
+        return ipaddress.IPv6Address(text).version == 6 and bool(_PLAIN.fullmatch(text))
     except ValueError:
         return False
 

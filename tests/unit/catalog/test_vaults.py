@@ -63,5 +63,5 @@ def test_an_id_without_label_or_file_is_refused(value: str) -> None:
 def test_a_file_that_is_of_no_use_is_named_when_it_is_needed(password: Path) -> None:
     password.chmod(0o644)
     for variable, value in {"VAULT_PASSWORD_FILE": str(password), "VAULT_IDS": f"prod@{password}"}.items():
-        with pytest.raises(Invalid, match=rf"{variable.lower()}: a password that others may read .*pass@word"):
+        with pytest.raises(Invalid, match=rf"{variable.lower()}: a password that others may read .mode 0644.; chmod 600"):
             config.load({}, {f"IRCTL_{variable}": value}).vault_identities()
