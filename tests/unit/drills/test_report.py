@@ -153,9 +153,38 @@ def test_whatever_was_measured_stands_on_the_field_and_labels_do_not_touch(times
     assert len(heights) >= 2
     assert all(low - high >= chart.APART for low, high in pairwise(heights))
     for dot in found.dots:
-        assert found.left <= dot.x <= found.right
-        assert found.top <= dot.y <= found.lane_at
+        assert 0 <= dot.x <= 100
+        assert chart.TOP <= dot.y <= found.lane_at
     assert len(found.across) > 1
+
+
+def test_drills_of_one_day_are_spread_over_the_axis_and_dated_with_their_times() -> None:
+    found = chart.chart([drill(0.2 + number / 100) for number in range(8)])
+    places = [dot.x for dot in found.dots]
+    assert (places[0], places[-1]) == (chart.EDGE, 100 - chart.EDGE)
+    assert all(after - before > 10 for before, after in pairwise(places))
+    assert (found.across[0].label, found.across[-1].label) == ("21 Nov 03:01", "21 Nov 04:42")
+
+
+@pytest.mark.parametrize("number", [2, 6, 25, 300])
+def test_drills_of_one_day_do_not_hide_each_other_beside_one_of_long_ago(number: int) -> None:
+    found = chart.chart([drill(300), *(drill(1 + share / 1e6) for share in range(number))])
+    places = [dot.x for dot in found.dots]
+    room = (100 - 2 * chart.EDGE) * min(chart.DRILLS_APART, 1 / number)
+    assert all(after - before >= room - 0.02 for before, after in pairwise(places))
+    assert (places[0], places[-1]) == (chart.EDGE, 100 - chart.EDGE)
+
+
+def test_a_single_drill_and_drills_of_one_moment_have_places_too() -> None:
+    assert [dot.x for dot in chart.chart([drill(1)]).dots] == [50.0]
+    assert len({dot.x for dot in chart.chart([drill(1), drill(1), drill(1)]).dots}) == 3
+    assert len(chart.chart([drill(1), drill(1)]).across) == 1, "one date is enough"
+
+
+def test_each_date_stands_below_a_drill_that_was_held_then_and_none_touches_another() -> None:
+    found = chart.chart([drill(days) for days in (290, 200, 120, 60, 3, 2, 1)])
+    assert {tick.at for tick in found.across} <= {dot.x for dot in found.dots}
+    assert all(after.at - before.at >= chart.DATES_APART * 100 for before, after in pairwise(found.across))
 
 
 def test_seconds_are_told_as_a_person_says_them() -> None:
@@ -200,14 +229,17 @@ document.querySelector("iframe").onload = (loaded) => {{
   const dots = page.querySelectorAll("g.drill").length, out = [...page.querySelectorAll("tbody td, tbody th, h3, svg, dd")];
   const edge = (one) => (one.closest("article, section > table") || root).getBoundingClientRect().right;
   const beyond = out.filter((one) => one.getBoundingClientRect().right > edge(one) + 1).map((one) => one.textContent);
-  const seen = {{wide: root.scrollWidth, has: root.clientWidth, dots, beyond, drawn}};
+  const card = (one) => one.closest("article"), width = (one) => one.getBoundingClientRect().width;
+  const charts = [...page.querySelectorAll(".chart")], below = charts.filter((one) => width(one) > width(card(one)) / 2);
+  const narrow = below.filter((one) => width(one) < width(card(one)) - 60).length, beside = charts.length - below.length;
+  const seen = {{wide: root.scrollWidth, has: root.clientWidth, dots, beyond, drawn, narrow, beside}};
   document.querySelector("pre").textContent = JSON.stringify(seen);
 }};
 </script>"""
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="apt-get install chromium")
-@pytest.mark.parametrize("width", [390, 800, 1280])
+@pytest.mark.parametrize("width", [390, 900, 1280])
 def test_a_browser_shows_all_of_it_within_the_width_of_a_phone_and_complains_of_nothing(tmp_path: Path, width: int) -> None:
     (tmp_path / "report.html").write_text(report.page(many(), tmp_path))
     (tmp_path / "measure.html").write_text(MEASURE.format(width=width))
@@ -225,3 +257,4 @@ def test_a_browser_shows_all_of_it_within_the_width_of_a_phone_and_complains_of_
     assert "CONSOLE" not in done.stderr, done.stderr
     assert (seen["wide"], seen["beyond"]) == (seen["has"], [])
     assert (seen["dots"], seen["drawn"]) == (17, "18px"), "the style is in force"
+    assert (seen["narrow"], seen["beside"] > 0) == (0, width > 1080), "a chart has the width of its card, or its table beside it"
