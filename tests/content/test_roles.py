@@ -13,7 +13,7 @@ from irctl.catalog.content import OURS
 from irctl.content import check, module_rules
 from tests.content.conftest import ROLES, ROOT, Role
 
-INTERNAL = {"lease_timer", "drill_timer"}  # playbooks of irctl's own, with no entry in the catalogue
+INTERNAL = {"lease_timer", "drill_timer", "host_checks"}  # playbooks of irctl's own, with no entry in the catalogue
 PARAMETERS = {variable for role in ROLES for variable in role.parameters}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import OLD, ROOT, Done, Irctl
+from tests.conftest import OLD, ROOT, Done, Irctl, write_inventory
 from tests.integration.conftest import Collection
 from tests.servers.hosts import irctl_for
 from tools.test_hosts import network, podman, sets
@@ -139,6 +139,28 @@ def test_idle_sessions_of_a_hosts_postgresql_end_over_ssh_and_its_local_socket(f
         evidence = Path(done.json["folder"]) / "evidence" / "h1" / "sessions-before.json"
         assert [row["user"] for row in json.loads(evidence.read_text())] == ["www-data"] * 2
         assert far.mend("--application", "batch", host="h1").json["outcome"] == "unchanged"
+
+
+def test_the_doctor_reaches_a_host_as_a_run_would_and_names_what_keeps_it_from_that(hosts: Set, tmp_path: Path) -> None:
+    good = {**hosts.reach("h1"), "ansible_become": True, "ansible_become_user": "postgres", "postgres_user": "postgres"}
+    known = {
+        "good": good,
+        "nobody": {**good, "ansible_become_user": "nosuchuser"},
+        "silent": {**good, "ansible_port": 9},
+        "proxy": {**good, "ansible_become_user": "root", "block_ip_backend": "nginx", "postgres_user": "nosuch"},
+    }
+    irctl = Irctl(tmp_path / "home", write_inventory(tmp_path, known, both=["good", "proxy"]))
+    fine = irctl("doctor", "--host", "good", "--json")
+    assert (fine.code, all(check["good"] for check in fine.json["checks"])) == (0, True), fine
+    assert [check["says"].partition(":")[0] for check in fine.json["checks"]] == ["ssh", "become", "PostgreSQL"]
+    done = irctl("doctor", *(word for name in known for word in ("--host", name)), "--json")
+    bad = {(check["name"], check["says"].partition(":")[0]): check for check in done.json["checks"] if not check["good"]}
+    assert (done.code, {*bad}) == (1, {("nobody", "become"), ("silent", "ssh"), ("proxy", "PostgreSQL")}), done
+    assert bad["silent", "ssh"]["mend"].startswith("ssh -p 9 ")
+    assert bad["proxy", "PostgreSQL"]["mend"] == "psql -U nosuch -d postgres"
+    assert "become nosuchuser there by sudo" in bad["nobody", "become"]["mend"]
+    assert any(check["says"].startswith("nginx: ") for check in done.json["checks"] if check["name"] == "proxy" and check["good"])
+    assert irctl("doctor", "--host", "nosuch").code == 4
 
 
 def test_a_stopped_postgresql_is_said_and_the_other_host_is_served(far: Irctl, hosts: Set) -> None:
