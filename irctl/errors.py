@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 
-_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/@\s]*@")
 DONE, FAILED, INVALID, PARTIAL, UNREACHABLE, REFUSED, BUSY, INDETERMINATE, EVIDENCE = range(9)
 
 EXIT_CODES = {
@@ -69,6 +67,8 @@ class EvidenceError(IrctlError):
 
 
 def invalid(option: str, why: str, got: object) -> Invalid:
-    """Word a refusal of one value: the option, the reason, the value escaped and cut at 80 characters."""
-    shown = escaped(_PASSWORD.sub(r"\1***@", str(got)), 4000)
+    """Word a refusal of one value: the option, the reason, the value without passwords, escaped and cut at 80 characters."""
+    from ansible_collections.irctl.runbooks.plugins.module_utils.capture import masks
+
+    shown = escaped(masks.text(str(got)), 4000)
     return Invalid(f"{option}: {why} (got '{shown if len(shown) <= 80 else shown[:79] + '~'}')")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture import masks
 from irctl.catalog import kinds
 from irctl.catalog.definition import Option
 from irctl.errors import Invalid, invalid
@@ -13,6 +14,8 @@ from irctl.errors import Invalid, invalid
 
 def check(option: Option, value: object) -> Any:
     """Return one value of the option as Ansible shall have it. Raises ValueError with the why."""
+    if isinstance(value, str) and masks.text(value) != value:
+        raise ValueError("a password seems to stand in it, and values are shown and kept in records")
     if option.kind:
         kind = kinds.load(option.content, option.kind)
         checked = kind.check(value)

@@ -60,6 +60,25 @@ def name(text: object, most: int = 63) -> str:
     return text
 
 
+def database_name(text: object) -> str:
+    """Check the name of a database or a role. libpq takes an address or KEY=VALUE for a connection string. Raises ValueError."""
+    if "=" in name(text) or "://" in name(text):
+        raise ValueError("a plain name is needed, not an address and no KEY=VALUE, in which a password may stand")
+    return name(text)
+
+
+def line(text: object) -> str:
+    """Check one line of text. Raises ValueError."""
+    return name(text, 4096)
+
+
+def file(text: object) -> str:
+    """Check the name of a file or folder, which may begin with ~. Raises ValueError."""
+    if "://" in line(text):
+        raise ValueError("the path of a file or folder is needed, not an address")
+    return line(text)
+
+
 def unit(text: object) -> str:
     """Check the name of a unit of systemd, or a pattern of such names. Raises ValueError."""
     return name(text, 255)

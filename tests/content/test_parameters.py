@@ -41,6 +41,18 @@ def test_every_kind_says_what_it_is_and_what_a_help_shows_for_it() -> None:
         assert re.fullmatch(r"[A-Z0-9]+", kind.METAVAR), name
 
 
+def test_every_parameter_has_a_kind_or_a_type_that_takes_little() -> None:
+    """A text of any kind at all may be a password, a connection string or a template, and would be shown and kept."""
+    without = {
+        option.variable
+        for role in ROLES
+        for entry_point in role.definition.entry_points
+        for option in role.definition.entry_point(entry_point).options
+        if not (option.kind or option.choices or option.type in ("int", "bool"))
+    }
+    assert without == set()
+
+
 def test_the_shortest_idle_time_is_the_floor_of_the_statements() -> None:
     [role] = [role for role in ROLES if role.name == "db_connections"]
     for name in ("idle_for", "idle_in_transaction_for"):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import encodings, refused_connection
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import database_name, printable
 
 try:
     import psycopg
@@ -60,12 +60,23 @@ class Server(Protocol):
 
 def connect(params: Mapping[str, Any]) -> Server:
     """Open the server that the `postgres_*` settings name. Raises Unreachable or Failure, also where a pooler is in between."""
+    for name in ("user", "dbname"):
+        _check_name(f"postgres_{name}", params.get(f"postgres_{name}"))
     _check_passfile(params.get("postgres_passfile"))
     with ExitStack() as closed_on_failure:
         server = closed_on_failure.enter_context(OverPsycopg(params) if psycopg else OverPsql(params))
         server.introduce()
         closed_on_failure.pop_all()
         return server
+
+
+def _check_name(setting: str, value: str | None) -> None:
+    """Raises Failure, without the value, where libpq might take a password out of it."""
+    try:
+        if value:
+            database_name(value)
+    except ValueError as error:
+        raise Failure(f"{setting}: {error}.") from None
 
 
 def _check_passfile(path: str | None) -> None:

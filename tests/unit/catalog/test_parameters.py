@@ -18,6 +18,9 @@ TAKEN = {
     "prefix": ["irctl", "irctl/prod", "a_b.c/d-e"],
     "sha256": ["0" * 64, "aF" * 32],
     "host": ["db1.example.com", "10.0.0.5", "fd00::5", "/var/run/postgresql", "db1,db2", "localhost"],
+    "database_name": ["shop", "Shop 2", "a-b.c@d", "ünïcode"],
+    "file": ["/etc/pgpass", "~/.pgpass", "pgpass"],
+    "line": ["nginx", "inet irctl", "/etc/nginx/nginx.conf:12", "eu-central-1"],
     "endpoint": ["https://store.example.com", "http://127.0.0.1:9000", "https://[fd00::5]:9000/s3"],
 }
 REFUSED = {
@@ -28,6 +31,16 @@ REFUSED = {
     "bucket": ["", "A B", "Upper", "ab", "a..b", "-ab", "x" * 64, "a/b"],
     "prefix": ["", "{{ x }}", "a//b", "/a", "a/", "../a", "a b", "x" * 201],
     "host": ["", "postgresql://ops:secret@db1/shop", "host=db1 password=x", "ops@db1", "a b", "/run/../etc", "db1\n"],
+    "database_name": [
+        "",
+        "postgresql://ops:hunter2@db1/shop",
+        "postgres://db1/shop",
+        "host=db1 password=hunter2",
+        "dbname=shop",
+        "a\nb",
+    ],
+    "file": ["", "a\nb", "https://bob:hunter2@example.com/pgpass", "/run/app password=hunter2"],
+    "line": ["", "a\nb", "--password=hunter2", "curl -u bob:hunter2 http://a/", "https://bob:hunter2@a/"],
     "endpoint": [
         "",
         "store",
@@ -87,3 +100,10 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
             parameters.check_inventory((option(kind),), {"db1": {"x_y": address}})
         assert "hunter2" not in str(caught.value)
         assert "ops:***@" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["postgresql://ops:hunter2@db1/shop", "host=db1 password=hunter2", "password='hunter2 x'"])
+def test_a_password_where_none_belongs_is_not_said_again(value: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parameters.check_inventory((option("database_name"),), {"db1": {"x_y": value}})
+    assert "hunter2" not in str(caught.value)

@@ -21,3 +21,11 @@ def test_a_password_file_that_others_may_read_is_refused(tmp_path: Path) -> None
 def test_a_password_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="nosuch cannot be read: No such file"):
         client.connect({"postgres_passfile": str(tmp_path / "nosuch")})
+
+
+@pytest.mark.parametrize("setting", ["postgres_dbname", "postgres_user"])
+@pytest.mark.parametrize("value", ["postgresql://ops:hunter2@db1/shop", "host=db1 password=hunter2"])
+def test_a_connection_string_is_no_name_and_is_not_said_again(setting: str, value: str) -> None:
+    with pytest.raises(Failure, match=f"{setting}: a plain name is needed") as caught:
+        client.connect({setting: value})
+    assert "hunter2" not in str(caught.value)
