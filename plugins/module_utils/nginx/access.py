@@ -2,7 +2,8 @@
 
 The list is asked in nginx's access phase. Judged are: which lines hold in each server and location of http and stream, and
 `satisfy any`. What answers before that phase, or is of another language, is doubted: `return` with a 2xx, Lua and Perl. An internal
-location is reached by error_page, rewrite and the like only, and judged by what leads to it. mail never asks a list.
+location is reached by error_page, rewrite and the like only, and judged by what leads to it. mail never asks a list, and servers of
+other modules, such as rtmp, are doubted.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def judge(directives: Iterable[Directive], listed: Iterable[Network]) -> Finding
                 result += _server(server, outer, networks_listed)
         elif top.name == "mail" and any(named([top], "server")):
             result += Findings(doubts=(Doubt("mail", top.place, "a mail server asks no list of addresses"),))
+        elif top.name not in ("mail", "events") and any(named([top], "listen", "server")):
+            result += Findings(doubts=(Doubt(top.name, top.place, "another module serves clients there, by rules of its own"),))
     return result + Findings(doubts=tuple(_foreign(directives)))
 
 

@@ -17,6 +17,8 @@ LUA = "".join(f"load_module {MODULES}/{name}.so;\n" for name in ("ndk_http_modul
 STREAM = f"load_module {MODULES}/ngx_stream_module.so;\n"
 NO_LUA = "" if (MODULES / "ngx_http_lua_module.so").exists() else "apt-get install libnginx-mod-http-lua"
 NO_STREAM = "" if (MODULES / "ngx_stream_module.so").exists() else "apt-get install libnginx-mod-stream"
+RTMP = f"load_module {MODULES}/ngx_rtmp_module.so;\n"
+NO_RTMP = "" if (MODULES / "ngx_rtmp_module.so").exists() else "apt-get install libnginx-mod-rtmp"
 needs_lua = pytest.mark.skipif(bool(NO_LUA), reason=NO_LUA)
 
 SHAPES = [  # what stands in the server, what irctl says, and what the client on the list gets at /, or at the path named
@@ -93,6 +95,22 @@ def test_a_stream_server_lets_by_whom_the_list_of_http_names(nginx: Nginx) -> No
     outcome, why = nginx.outcome(GUILTY)
     assert (outcome, nginx.answer(GUILTY)) == ("failed", 403)
     assert f"The stream server 127.0.0.1:{port} has no lines of the list" in why
+
+
+@pytest.mark.skipif(bool(NO_RTMP), reason=NO_RTMP)
+def test_a_server_of_another_module_takes_whom_the_list_of_http_names(nginx: Nginx) -> None:
+    port = free_port()
+    nginx.start(main=f"{RTMP} rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}")
+    outcome, why = nginx.outcome(GUILTY)
+    assert (outcome, nginx.answer(GUILTY), shakes_hands(port, GUILTY)) == ("undecided", 403, True)
+    assert f"because of 'rtmp' in {nginx.folder}/nginx.conf:" in why
+
+
+def shakes_hands(port: int, client: str) -> bool:
+    """Whether a client of this address gets the answer to the first 1537 bytes of RTMP."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(client, 0)) as one:
+        one.sendall(b"\3" + bytes(1536))
+        return one.recv(1)[:1] == b"\3"
 
 
 def test_each_server_is_judged_by_what_holds_in_it(nginx: Nginx) -> None:

@@ -120,3 +120,8 @@ def test_a_stream_server_asks_the_list_only_where_it_is_included() -> None:
 
 def test_a_mail_server_asks_no_list() -> None:
     assert doubts(f"include {LIST}; server {{ }}", "mail { server { listen 25; } }") == [("mail", "6")]
+
+
+def test_a_server_of_another_module_is_doubted() -> None:
+    assert doubts(f"include {LIST}; server {{ }}", "rtmp { server { listen 1935; } }") == [("rtmp", "6")]
+    assert doubts(f"include {LIST}; server {{ }}", "some_pool { size 3; }") == []
