@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, short_list
 from irctl.cli import color, render
 from irctl.orders.order import Order
 from irctl.running.results import Step
 
 FEW = 10  # hosts that get a line each; above it a phase gets one line for all
-
-
 STOPPED = {"unreachable": "unreachable"}  # what is shown of a host that goes no further
 
 
@@ -28,8 +26,8 @@ class Lines:
     def __init__(self, order: Order, write: Callable[[str], None], under_way: Callable[[str], None]) -> None:
         self._order, self._write, self._under_way = order, write, under_way
         self._hosts = 0
-        self._since: dict[str, float] = {}
-        self._ended: Counter[str] = Counter()
+        self._phase, self._since = "", 0.0  # the one that many hosts are in, and its begin
+        self._ended: dict[str, str] = {}  # what became of each host in it: ok, or a word of STOPPED
 
     def __call__(self, kind: str, value: Any) -> None:
         """Take one notice of a run: ('hosts', names), ('message', text) or ('step', Step); or of a drill: ('drill', Step)."""
@@ -45,24 +43,36 @@ class Lines:
     def _header(self, hosts: list[str]) -> None:
         order, self._hosts = self._order, len(hosts)
         count = f"{self._hosts} host{'s' if self._hosts != 1 else ''}"
-        parts = [click.style(order.remediation.name, bold=True), f"{render.names(order.names)} ({count})", order.incident]
+        parts = [click.style(order.remediation.name, bold=True), f"{short_list(order.names)} ({count})", order.incident]
         parts.append("check: nothing is changed" if order.check else "")
         self._write(" · ".join(part for part in parts if part))
 
     def _step(self, step: Step) -> None:
+        status = step.status if step.status == "ok" else STOPPED.get(step.status, "stopped")
         if not step.ended:
-            self._since.setdefault(step.phase, time.monotonic())
-            self._under_way(step.phase)
-            return
-        self._ended[step.phase] += 1
-        if step.phase == "Report":
-            return
-        if step.status != "ok":  # the result says the reason, once
-            self._write(_line(step.phase, step.seconds, f"{step.host}: {STOPPED.get(step.status, 'stopped')}", step.status))
-        elif self._hosts <= FEW:
-            self._write(_line(step.phase, step.seconds, f"{step.host}: {step.message}" if step.message else step.host, step.status))
-        elif self._ended[step.phase] == self._hosts:
-            self._write(_line(step.phase, time.monotonic() - self._since[step.phase], f"{self._hosts} hosts", "ok"))
+            self._turn_to(step.phase)
+        elif self._hosts > FEW:
+            self._ended[step.host] = status if self._ended.get(step.host, "ok") == "ok" else self._ended[step.host]
+        elif step.phase != "Report":  # the result says the reason, once
+            message = step.message if status == "ok" else status
+            self._write(_line(step.phase, step.seconds, f"{step.host}: {message}" if message else step.host, step.status))
+
+    def _turn_to(self, phase: str) -> None:
+        self._under_way(phase)
+        if phase != self._phase:
+            self.finish()
+            self._phase, self._since = phase, time.monotonic()
+
+    def finish(self) -> None:
+        """Print the line of a phase that many hosts were in."""
+        ended, self._ended = self._ended, {}
+        if ended and self._phase != "Report":
+            by_status = {status: [host for host in ended if ended[host] == status] for status in sorted({*ended.values()})}
+            going_on = len(by_status.pop("ok", []))
+            parts = [counted(going_on, "host")] if going_on else []
+            parts += [f"{status}: {short_list(hosts)}" for status, hosts in by_status.items()]
+            status = "failed" if by_status else "ok"
+            self._write(_line(self._phase, time.monotonic() - self._since, " · ".join(parts), status))
 
 
 def _line(phase: str, seconds: float, message: str, status: str) -> str:
@@ -78,10 +88,13 @@ def progress(order: Order, *, quiet: bool) -> Iterator[Callable[[str, Any], None
         yield render.notices_only
     elif not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         colour = color.setting()  # now: a run has an environment of its own
-        yield Lines(order, lambda line: click.echo(line, err=True, color=colour), lambda text: None)
+        lines = Lines(order, lambda line: click.echo(line, err=True, color=colour), lambda text: None)
+        yield lines
+        lines.finish()
     else:
         with _live(order) as lines:
             yield lines
+            lines.finish()
 
 
 @contextmanager

@@ -62,12 +62,6 @@ def outcome(word: str, *, check: bool = False) -> str:
     return click.style(shown, fg=COLOURS.get(word, "red"))
 
 
-def names(items: Sequence[str], limit: int = 5) -> str:
-    """The names as a list; of a long one the first, and how many more there are."""
-    rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" +{rest} more" if rest > 0 else "")
-
-
 def notices_only(kind: str, value: Any) -> None:
     """Show of a run within another command only its warnings; what happens is in the run's record."""
     if kind == "message":

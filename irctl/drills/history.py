@@ -170,7 +170,7 @@ def _reminder(home: Path, incident: str) -> str:
         drill = find(home, incident)
     except IrctlError as error:
         return f"drill {incident} was cut short, its fault may still be there, and it cannot be restored: {error}"
-    what = f"drill {incident} ({drill.remediation} on {', '.join(drill.hosts)})"
+    what = f"drill {incident} ({drill.remediation} on {values.short_list(drill.hosts)})"
     return f"{what} was cut short and its fault may still be there: irctl drill restore {incident}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.catalog.config import Setting, Settings
 from irctl.drills import history
 from irctl.drills.history import UNKNOWN, WORSE, Drill
@@ -141,7 +142,7 @@ def _try(incident: str, settings: Settings, show: Show) -> str:
         if not history.worth_a_try(settings.home_path, incident):
             return ""
         drill = restore(incident, settings, show)
-        return f"restored: {drill.remediation} on {', '.join(drill.hosts)} (drill {incident}): {drill.verdict}"
+        return f"restored: {drill.remediation} on {short_list(drill.hosts)} (drill {incident}): {drill.verdict}"
     except (IrctlError, OSError) as error:
         return f"FAILED: drill {incident} could not be restored: {' '.join(str(error).split())[:300]}"
 

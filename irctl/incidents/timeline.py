@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.incidents import incidents
 
 CHAIN = ("seq", "at", "monotonic", "prev", "event", "by")
@@ -97,11 +98,11 @@ def _name(entry: Entry) -> str:
 
 
 def _began(entry: Entry) -> str:
-    return f"{_name(entry)} began on {', '.join(entry.get('hosts', []))}; run {entry.get('run')}"
+    return f"{_name(entry)} began on {short_list(entry.get('hosts', []))}; run {entry.get('run')}"
 
 
 def _ended(entry: Entry) -> str:
-    changed = f" on {', '.join(entry['changed'])}" if entry.get("changed") else ""
+    changed = f" on {short_list(entry['changed'])}" if entry.get("changed") else ""
     return f"{_name(entry)} ended: {entry.get('outcome', '-')}{changed}; run {entry.get('run')}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.record import moments
 from irctl.record.moments import Moment
 from irctl.record.seal import RUN_ID
@@ -61,7 +62,7 @@ class Lease:
     @property
     def title(self) -> str:
         """'db-freeze-writes on db1, db2'."""
-        return f"{self.remediation} on {', '.join(self.hosts)}"
+        return f"{self.remediation} on {short_list(self.hosts)}"
 
 
 def text(lease: Lease) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, short_list
 from irctl.catalog.config import Setting, Settings
 from irctl.errors import EvidenceError, IrctlError
 from irctl.leases import journaled, keeper, register
@@ -99,7 +100,7 @@ def undo(settings: Settings, lease: Lease, show: Show, *, force: bool, urgent: b
     if not paths.exists(folder.path / "run.json"):
         if journaled.began(settings.home_path, lease.run):
             raise EvidenceError(
-                f"{folder.path} is gone, so nobody knows what {lease.run} changed; look at {', '.join(lease.hosts)}"
+                f"{folder.path} is gone, so nobody knows what {lease.run} changed; look at {short_list(lease.hosts)}"
             )
         return "the run never began"
     _close_killed(folder)
@@ -130,7 +131,7 @@ def settings_of(settings: Settings, lease: Lease) -> Settings:
 def failures(result: Outcome) -> str:
     """Every host that did not succeed, with its outcome and reason."""
     bad = {name: host for name, host in result.hosts.items() if host.outcome not in SUCCEEDED}
-    return "; ".join(f"{name}: {host.outcome}: {host.reason}" for name, host in bad.items())
+    return first_few([f"{name}: {host.outcome}: {host.reason}" for name, host in bad.items()], 3, "; ")
 
 
 def _goes_on(home: Path, lease: Lease, error: Exception, urgent: bool) -> None:

@@ -156,6 +156,12 @@ def sized(number: int) -> str:
     return f"{number} B"
 
 
+def short_list(names: Sequence[str], most: int = 5) -> str:
+    """The names with commas between; of a long list the first, and how many there are beside them: 'a, b, c, d, e +25 more'."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" +{rest} more" if rest > 0 else "")
+
+
 def first_few(texts: Sequence[str], most: int = 5, separator: str = ", ") -> str:
     """Name some, and count the rest: 'a, b and 3 more'."""
     rest = f" and {len(texts) - most} more" if len(texts) > most else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.approvals import countersigning, kept, status
 from irctl.approvals import request as requests
 from irctl.cli import completions, render
@@ -71,7 +72,7 @@ def _row(request_status: RequestStatus) -> list[str]:
     document = _object(request_status)
     roles = [f"{role}: {who}" for role, who in document["approved"].items()] + [f"{role}: ..." for role in document["waits_for"]]
     waiting = f"{', '.join(roles)}; until {document['expires']}"
-    return [short, state, document["remediation"], render.names(document["hosts"]), reason or waiting]
+    return [short, state, document["remediation"], short_list(document["hosts"]), reason or waiting]
 
 
 @command.command(name="show", hidden=True, epilog="Example: irctl approvals show 3f9a1c20b7de")

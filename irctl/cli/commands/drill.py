@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.catalog.config import Settings
 from irctl.cli import completions, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
@@ -73,7 +74,7 @@ def restore(ctx: click.Context, incident: str | None) -> int:
         click.echo(f"error: {name} was not restored: {error}", err=True)
     worse = [FAILED for drill in restored if drill.verdict == history.WORSE]
     code = worst([DONE, *(error.exit_code for error in errors.values()), *worse])
-    lines = [f"restored: {one.remediation} on {render.names(one.hosts)} ({one.incident}): {one.verdict}" for one in restored]
+    lines = [f"restored: {one.remediation} on {short_list(one.hosts)} ({one.incident}): {one.verdict}" for one in restored]
     document = view.document([asdict(drill) for drill in restored], code)
     render.sentence("\n".join(lines) or "no drill was cut short", document, as_json=wants_json(ctx))
     return code

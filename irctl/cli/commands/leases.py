@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.cli import completions, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
 from irctl.cli.option_types import Value, duration
@@ -61,7 +62,7 @@ def _row(home: Path, lease: Lease, seconds: int) -> list[str]:
     when = f"in {timedelta(seconds=seconds)}, {_ends(seconds)}" if seconds > 0 else "is over"
     failed = click.style(f"  FAILED {lease.attempts} times: {lease.why}", fg="red") if lease.failed else ""
     armed = _armed(register.armed_at(home, lease))
-    return [lease.run, lease.remediation, render.names(lease.hosts), lease.owner, armed, when + failed]
+    return [lease.run, lease.remediation, short_list(lease.hosts), lease.owner, armed, when + failed]
 
 
 def _armed(near: dict[str, str]) -> str:
@@ -69,7 +70,7 @@ def _armed(near: dict[str, str]) -> str:
     words = ["controller"]
     for kind, name in ((register.HOST, "host timer"), (register.KERNEL, "kernel")):
         hosts = [host for host, where in near.items() if where == kind]
-        words += [name if len(hosts) == len(near) else f"{name} of {render.names(hosts)}"] if hosts else []
+        words += [name if len(hosts) == len(near) else f"{name} of {short_list(hosts)}"] if hosts else []
     return " + ".join(words)
 
 
@@ -100,7 +101,7 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
     lease = register.find(settings.home_path, run)
     how = lease_end.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
     document = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
-    render.sentence(f"ended: {lease.remediation} on {render.names(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
+    render.sentence(f"ended: {lease.remediation} on {short_list(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
     return DONE
 
 
@@ -116,7 +117,7 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
     if still_armed:
         click.echo(f"warning: the end that is armed on the host goes on trying: {still_armed}", err=True)
     document = {"schema": "irctl/leases/1", "closed": [lease.run], "still_armed": still_armed}
-    render.sentence(f"given up: {lease.remediation} on {render.names(lease.hosts)}", document, as_json=wants_json(ctx))
+    render.sentence(f"given up: {lease.remediation} on {short_list(lease.hosts)}", document, as_json=wants_json(ctx))
 
 
 @command.command(name="run-due", epilog="Example: irctl leases run-due")

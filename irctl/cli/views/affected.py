@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.affected import FILE
 from irctl.cli import render
 
 FEW = 20  # lines for all hosts together
@@ -18,9 +19,14 @@ def lines(affected: Mapping[str, Mapping[str, Any]], folder: str = "", most: int
     text = [line for table in _tables(rows[:most], with_hosts=len(affected) > 1) for line in render.aligned(table)]
     hidden = sum(found["count"] for found in affected.values()) - len(rows[:most])
     if hidden:
-        files = [f"{folder}/{found['file']}" for found in affected.values() if folder and found["count"]]
-        text.append(f"  +{hidden} more" + (f" · all of them: {render.names(files, 3)}" if files else ""))
+        text.append(f"  +{hidden} more" + (f" · all of them: {folder}/{_files(affected)}" if folder else ""))
     return text
+
+
+def _files(affected: Mapping[str, Mapping[str, Any]]) -> str:
+    """The file that has all of a host, or a pattern for those of several."""
+    files = [str(found["file"]) for found in affected.values() if found["count"]]
+    return files[0] if len(files) == 1 else f"evidence/*/{FILE}"
 
 
 def _tables(rows: list[tuple[str, Mapping[str, Any]]], *, with_hosts: bool) -> Iterator[list[list[str]]]:

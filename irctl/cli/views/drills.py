@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.cli import render
 from irctl.drills import history
 from irctl.drills.history import Drill, Due
@@ -34,7 +35,7 @@ def _row(drill: Drill) -> list[str]:
     detect = f"detected in {drill.detect:.1f} s" if drill.detect is not None else ""
     mitigate = f"mended in {drill.mitigate:.1f} s" if drill.mitigate is not None else ""
     rest = " · ".join(part for part in (drill.why, f"{drill.seconds:.1f} s in all", drill.incident) if part)
-    return [drill.remediation, render.names(drill.hosts), _verdict(drill), detect, mitigate, rest]
+    return [drill.remediation, short_list(drill.hosts), _verdict(drill), detect, mitigate, rest]
 
 
 def _verdict(drill: Drill) -> str:

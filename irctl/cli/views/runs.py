@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths, values
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.cli import render
 from irctl.record import run_difference
 from irctl.record.run_entries import Entry
@@ -31,7 +32,7 @@ def show(entries: Sequence[Entry], *, as_json: bool) -> None:
 
 def _row(entry: Entry) -> list[str]:
     age = max((datetime.now(UTC) - entry.began).total_seconds(), 0)
-    return [entry.run, values.duration(age), render.outcome(entry.outcome, check=entry.check), render.names(entry.hosts)]
+    return [entry.run, values.duration(age), render.outcome(entry.outcome, check=entry.check), short_list(entry.hosts)]
 
 
 def _object(entry: Entry) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def test_of_many_the_first_twenty_and_where_all_of_them_are() -> None:
 
 def test_hosts_share_the_lines_and_each_line_names_its_host() -> None:
     hosts = {name: found(*({"pid": number} for number in range(15))) for name in ("db1", "db2")}
+    assert affected.lines(hosts, "/X")[-1] == "  +10 more · all of them: /X/evidence/*/affected.jsonl"
     lines = affected.lines(hosts)
     assert lines[0].split() == ["HOST", "PID"]
     assert [line.split()[0] for line in lines[1:-1]] == ["db1"] * 15 + ["db2"] * 5

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
 from irctl.catalog import catalog
 from irctl.catalog.content import OURS
-from irctl.cli import render
 from irctl.cli.progress import Lines
 from irctl.orders.order import Order
 from irctl.running.results import Step
@@ -16,6 +16,7 @@ def lines_of(*notices: tuple[str, object], hosts: tuple[str, ...] = ("a",)) -> l
     lines = Lines(Order(catalog.load("db-connections", [OURS]), hosts, {}), printed.append, lambda phase: None)
     for kind, value in [("hosts", list(hosts)), *notices]:
         lines(kind, value)
+    lines.finish()
     return printed
 
 
@@ -32,5 +33,25 @@ def test_why_a_host_stopped_is_left_to_the_result() -> None:
 def test_many_hosts_are_named_in_short() -> None:
     hosts = tuple(f"h{number}" for number in range(30))
     assert "h0, h1, h2, h3, h4 +25 more (30 hosts)" in lines_of(hosts=hosts)[0]
-    assert render.names(hosts[:5]) == "h0, h1, h2, h3, h4"
-    assert render.names([]) == ""
+    assert short_list(hosts[:5]) == "h0, h1, h2, h3, h4"
+    assert short_list([]) == ""
+
+
+def phase(name: str, **statuses: str) -> list[tuple[str, object]]:
+    """The notices of a phase that begins and ends so on each of these hosts."""
+    return [("step", Step(name)), *(("step", Step(name, host, True, 0.1, status, "why")) for host, status in statuses.items())]
+
+
+def test_a_phase_of_many_hosts_is_one_line_with_those_that_go_no_further() -> None:
+    hosts = tuple(f"h{number:02}" for number in range(30))
+    gathered = dict.fromkeys(hosts, "ok") | {"h03": "unreachable"}
+    guarded = {host: "ok" for host in hosts if host != "h03"} | dict.fromkeys(hosts[10:20], "failed")
+    again = {host: "ok" for host, status in guarded.items() if status == "ok"}
+    before = [*phase("Gather", **gathered), *phase("Guard", **guarded), *phase("Guard", **again)]
+    printed = lines_of(*before, *phase("Change", **again), *phase("Report", h00="ok"), hosts=hosts)
+    assert [line.split("s  ", 1)[1] for line in printed[1:]] == [
+        "29 hosts · unreachable: h03",
+        "19 hosts · stopped: h10, h11, h12, h13, h14 +5 more",
+        "19 hosts",
+    ]
+    assert not any("why" in line for line in printed), "the result says the reason, once"
