@@ -70,5 +70,5 @@ def invalid(option: str, why: str, got: object) -> Invalid:
     """Word a refusal of one value: the option, the reason, the value without passwords, escaped and cut at 80 characters."""
     from ansible_collections.irctl.runbooks.plugins.module_utils.capture import masks
 
-    shown = escaped(masks.text(str(got)), 4000)
+    shown = escaped(masks.by_rule(str(got)), 4000)
     return Invalid(f"{option}: {why} (got '{shown if len(shown) <= 80 else shown[:79] + '~'}')")

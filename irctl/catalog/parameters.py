@@ -14,7 +14,7 @@ from irctl.errors import Invalid, invalid
 
 def check(option: Option, value: object) -> Any:
     """Return one value of the option as Ansible shall have it. Raises ValueError with the why."""
-    if isinstance(value, str) and masks.text(value) != value:
+    if isinstance(value, str) and masks.by_rule(value) != value:
         raise ValueError("a password seems to stand in it, and values are shown and kept in records")
     if option.kind:
         kind = kinds.load(option.content, option.kind)

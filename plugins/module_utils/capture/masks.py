@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-HIDDEN = "***"
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture import secret_shapes
+from ansible_collections.irctl.runbooks.plugins.module_utils.capture.secret_shapes import HIDDEN, looks_like_a_password
+
+__all__ = ["HIDDEN", "by_rule", "text", "words"]
 
 # Names
 
@@ -18,11 +21,16 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PIECES = re.compile(r"[^a-z0-9]+")
 _SECRET = re.compile(
     r"[a-z0-9]*(?:password|passwd|passphrase|passcode|secret|token|credential|(?:api|private|access|auth)key)s?[0-9]*"
-    r"|(?!bypass|compass|askpass)[a-z0-9]*pass|[a-z0-9]*pwd|pw|psk|passin|passout|bearer|cookie|auth"
+    r"|(?!bypass|compass|askpass)[a-z0-9]*pass|[a-z0-9]*pwd|pw|psk|passin|passout|bearer|cookie|auth|jwt"
 )
-_KEYS = re.compile(r"(?:^|-)(?:api|private|access|auth|account|shared|signing|encryption|master|session|storage|app)-keys?(?:-|$)")
+_KEYS = re.compile(
+    r"(?:^|-)(?:api|private|access|auth|account|shared|signing|encryption|master|session|storage|app|licen[cs]e)-keys?(?:-|$)"
+)
+_ONCE = re.compile(r"(?:[a-z]+-)?(?:pin|otp|totp)")
+_PATH = re.compile(r"~?/(?:[a-z0-9._-]+/)+[\w.-]+")  # where something is
+_FEW, _COUNTED = re.compile(r"\d{1,4}"), re.compile(r"tokens?\Z|(?:^|-)pass\Z")  # --max-tokens 512, -pass 1
 _HARMLESS = re.compile(  # how a name ends that is about a secret and not one: --password-file, PasswordAuthentication
-    r"age|authentication|count|dir|enabled|endpoint|expiration|expires|expiry|files?|folder|length|limit|max|min|name|path|policy"
+    r"age|authentication|count|dir|enabled|endpoint|expiration|fd|method|mode|scheme|secure|expires|expiry|files?|folder|length|limit|max|min|name|path|policy"
     r"|prompts|provider|required|size|store|timeout|ttl|type|uri|url"
 )
 
@@ -35,14 +43,15 @@ _WITHIN = (
     (re.compile(r"(?i)\b((?:proxy-)?authorization\s*:\s*(?:[a-z-]+[ \t]+(?=\S))?)[^\"'\r\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b((?:set-)?cookie\s*:\s*)[^\"'\r\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@\"']*:)[^\s/\"']+@"), rf"\1{HIDDEN}@"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),  # a JSON web token
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\bsk_live_\w{10,}"), HIDDEN),
 )
 _TOKEN = re.compile(r"(?:\"(?:\\.|[^\"\\])*\"?|'[^']*'?|\\.|[^\s\"'\\;|&()`])+|[;|&()`\\]+", re.DOTALL)
 _WRAPPED = re.compile(r"\\.|(?P<quote>[\"'])(?P<within>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)", re.DOTALL)
 _SPACE = re.compile(r"\s")
 _ENDS = frozenset(";|&()`")
-_COMMAND = re.compile(r"(?:^|[\s\"'(])--?\w|\b(?:set|config|rabbitmqctl|vault|mc|mysqladmin|nmcli|htpasswd|mkpasswd)\b")
+_COMMAND = re.compile(
+    r"(?:^|[\s\"'(])--?\w|\b(?:set|config|rabbitmqctl|vault|mc|mysqladmin|nmcli|htpasswd|mkpasswd"
+    r"|openssl|wpa_passphrase|iwconfig|radtest|teamviewer|ansible-vault|rclone|xfreerdp\d*)\b"
+)
 
 # Programs
 
@@ -72,14 +81,26 @@ _FORMS = (
     _form(r"(?:redis|valkey|keydb)-cli", "-a", "-a"),
     _form(r"docker|podman|nerdctl|helm|oras|skopeo|buildah|crane|az|cf|oc|ibmcloud", "-p", "-p", after="login"),
     _form(r"curl", "-b", "-b"),
-    _form(r"ldap\w+", "-w", "-w"),
+    _form(r"ldappasswd", "-w -s -a", "-w"),
+    _form(r"ldap\w+|kadmin", "-w", "-w"),
+    _form(r"mosquitto_\w+", "-P"),
+    _form(r"https?|xh", "-a"),
+    _form(r"ssh-keygen", "-N -P"),
+    _form(r"lftp", "-u"),
+    _form(r"iwconfig", "key"),
+    _form(r"openssl", bare=True, after="passwd"),
+    _form(r"teamviewer", bare=True, after="passwd"),
+    _form(r"ansible-vault", bare=True, after="encrypt_string"),
+    _form(r"rclone", bare=True, after="obscure"),
+    _form(r"wpa_passphrase|radtest", bare=True),
     _form(r"sqlcmd|bcp|osql|tsql|zip|unzip|ipmitool", "-P", "-P"),
     _form(r"snmp\w+", "-c -A -X", "-c -A -X"),
     _form(r"u?nrar|rar", glued="-p -hp"),
     _form(r"xfreerdp\d*", glued="/p:"),
     _form(r"openssl", "-k -K"),
     _form(r"influx|doctl", "-t -p"),
-    _form(r"htpasswd|mkpasswd", bare=True),
+    _form(r"htpasswd", bare=True, after="-b -bc -cb -bB -Bb -nb -bn -nbB -bnB -cbB -bcB"),
+    _form(r"mkpasswd", bare=True),
     _form(r"rabbitmqctl", bare=True, after="add_user change_password authenticate_user"),
     _form(r"vault", bare=True, after="login put"),
     _form(r"mc", bare=True, after="set add"),
@@ -88,18 +109,23 @@ _USER = re.compile(r"-[A-Za-z]{0,6}[uU]|--user|--proxy-user|--auth|--cert|-E")  
 _JOINED_USER = re.compile(r"(--(?:user|proxy-user|auth|cert)=|-[uU])([^\s:%=]*[:%].+)", re.DOTALL)
 _INTERPRETER = re.compile(r"(?:python|pypy|perl|ruby|node|php)[\d.]*")
 _CODE = re.compile(r"-[A-Za-z]{0,6}[cer]|--eval")  # what an interpreter gets after it is a program
-_PLAIN = re.compile(r"--?[\w-]+|\d{1,5}|\d{1,3}(?:\.\d{1,3}){3}")
+_PLAIN = re.compile(r"--?[\w-]+|[\w-]+\.[a-z]{1,4}|~?/(?:[\w.-]+/)+[\w.-]+|\d{1,5}|\d{1,3}(?:\.\d{1,3}){3}")
 _SETTERS = frozenset(("set", "config", "config:set"))
 
 
 def words(given: Iterable[str]) -> list[str]:
     """The words of a command, with what is a secret in them, or in the word after them, hidden."""
     command = _Command()
-    return [command.take(word) for word in given]
+    return [secret_shapes.hide_random(command.take(word)) for word in given]
 
 
 def text(given: str) -> str:
-    """Lines in which commands stand, such as those of a crontab, with the secrets in them hidden."""
+    """Lines in which commands stand, such as those of a crontab, with the secrets in them hidden, and what looks random too."""
+    return "\n".join(map(secret_shapes.hide_random, by_rule(given).split("\n")))
+
+
+def by_rule(given: str) -> str:
+    """The same without guessing: what a name, an option, a program or a known shape says is a secret is hidden."""
     return "\n".join(_line(line) for line in given.split("\n"))
 
 
@@ -110,7 +136,7 @@ def _line(line: str) -> str:
 def _plain(line: str) -> str:
     for pattern, instead in _WITHIN:
         line = pattern.sub(instead, line)
-    return _assignments(line)
+    return _assignments(secret_shapes.hide(line))
 
 
 def _assignments(line: str) -> str:
@@ -118,7 +144,7 @@ def _assignments(line: str) -> str:
     pieces, at, look = [], 0, 0
     while match := _NAME.search(line, look):
         look = match.end()
-        if not _names_secret(match[1]) or not (value := _VALUE.match(line, look)):
+        if not _may_be_secret(match[1]) or not (value := _VALUE.match(line, look)) or not _is_secret(match[1], _unquoted(value[0])):
             continue
         quote = (
             value[0][0] if match[2] == ":" and value[0][0] in "\"'" and value[0].endswith(value[0][0]) else ""
@@ -143,6 +169,21 @@ def _commands(line: str) -> str:
     return "".join([*pieces, line[at:]])
 
 
+def _may_be_secret(name: str) -> bool:
+    return name.strip("-").lower() == "key" or _names_secret(name)
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether the value of this name is a secret, and not where one is, or how many there are."""
+    if name.strip("-").lower() == "key":
+        return looks_like_a_password(value)
+    if not _names_secret(name):
+        return False
+    where = _PATH.fullmatch(value) and "pass" not in name.lower()
+    number = _FEW.fullmatch(value) and _COUNTED.search(name.lower())
+    return not where and not number
+
+
 @lru_cache(4096)
 def _names_secret(name: str) -> bool:
     pieces = [piece for piece in _PIECES.split(_CAMEL.sub("-", name).lower()) if piece]
@@ -151,9 +192,14 @@ def _names_secret(name: str) -> bool:
         return False
     if _HARMLESS.fullmatch(pieces[-1]):
         return False
-    if name.isupper() and len(pieces) > 1 and pieces[-1] == "key":  # STRIPE_KEY=
+    if name.isupper() and len(pieces) > 1 and pieces[-1] in ("key", "pat"):  # STRIPE_KEY=, GITHUB_PAT=
         return True
-    return joined == "from-literal" or any(map(_SECRET.fullmatch, pieces)) or bool(_KEYS.search(joined))
+    return (
+        joined == "from-literal"
+        or bool(_ONCE.fullmatch(joined))
+        or any(map(_SECRET.fullmatch, pieces))
+        or bool(_KEYS.search(joined))
+    )
 
 
 class _Command:
@@ -176,12 +222,14 @@ class _Command:
         before = self._before
         if self._past_code and not _PLAIN.fullmatch(bare):
             return HIDDEN
+        if any(before in form.apart for form in self._in_force()):
+            return HIDDEN
         if before.startswith("-") and _USER.fullmatch(before) and "://" not in bare:
             return _user(bare) or self._inner(word, bare)
-        if self._is_value_of(before):
+        if self._is_value_of(before, bare):
             return HIDDEN
         for form in self._in_force():
-            if before in form.apart or (form.bare and not bare.startswith("-") and not form.program.fullmatch(_base(bare))):
+            if form.bare and not bare.startswith("-") and not form.program.fullmatch(_base(bare)):
                 return HIDDEN
             if glued := next((one for one in form.glued if bare.startswith(one) and len(bare) > len(one)), ""):
                 return glued + HIDDEN
@@ -189,16 +237,20 @@ class _Command:
             return match[1] + (_user(match[2]) or match[2])
         return self._inner(word, bare)
 
-    def _is_value_of(self, before: str) -> bool:
+    def _is_value_of(self, before: str, bare: str) -> bool:
+        if "=" in before or bare.startswith("--"):
+            return False
         if not before.startswith("-"):
-            return self._sets and before.lower() not in _SETTERS and "=" not in before and _names_secret(before)
-        return "=" not in before and ":" not in before and _names_secret(before)
+            return self._sets and before.lower() not in _SETTERS and _is_secret(before, bare)
+        if before == "-p":
+            return looks_like_a_password(bare)
+        return ":" not in before and _is_secret(before, bare)
 
     def _inner(self, word: str, bare: str) -> str:
         """A word in which no secret is by its place; it may be a whole command, as after `sh -c`."""
         if not _SPACE.search(bare):
             return word if self._done else _plain(word)
-        return _WRAPPED.sub(_unwrapped, word) if self._done else text(word)
+        return _WRAPPED.sub(_unwrapped, word) if self._done else by_rule(word)
 
     def _in_force(self) -> list[_Form]:
         return [form for form in self._forms if not form.after or form.after & self._seen]
@@ -206,6 +258,7 @@ class _Command:
     def _learn(self, word: str) -> None:
         self._past_code = self._past_code or (self._interpreter and bool(_CODE.fullmatch(self._before)))
         before, self._before = self._before, word
+        self._seen.add(word)
         if word.startswith("-") and "=" not in word:
             return
         base = _base(word)
@@ -232,7 +285,7 @@ def _unquoted(word: str) -> str:
 def _unwrapped(match: re.Match[str]) -> str:
     """What stands in quotes, which is shorter than what it stands in, so that this ends."""
     quote, within = match["quote"], match["within"]
-    return f"{quote}{text(within)}{quote}" if quote else match[0]
+    return f"{quote}{by_rule(within)}{quote}" if quote else match[0]
 
 
 def _user(given: str) -> str:
