@@ -167,7 +167,7 @@ def test_a_dry_run_lists_what_it_would_capture_with_sizes_and_copies_nothing(her
     would = json.loads((folder / "would-capture.json").read_text())
     assert {Path(one["source"]).name: one["bytes"] for one in would["files"]}["access.log"] == 6
     assert reasons(would)["pipe"] == "not a regular file: a pipe"
-    assert done.host("here")["reason"].startswith("would be captured: 4 files (3.00 MB), ")
+    assert done.host("here")["reason"].startswith("would be captured: 4 files (2.9 MiB), ")
     assert list(here.temp.iterdir()) == []
 
 
