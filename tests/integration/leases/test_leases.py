@@ -409,4 +409,4 @@ def test_the_timer_that_is_installed_ends_a_lease_when_every_process_of_irctl_wa
     wait_until(lambda: switch.state == "off", 140)
     wait_until(lambda: not switch.files(), 20)
     assert switch.irctl("leases", "install", "--remove").code == 0
-    assert "irctl-leases" not in subprocess.run(["crontab", "-l"], capture_output=True, text=True).stdout
+    assert str(switch.irctl.home) not in subprocess.run(["crontab", "-l"], capture_output=True, text=True).stdout
