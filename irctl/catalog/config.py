@@ -121,7 +121,7 @@ def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
 
 def load_unchecked(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     """The same where each wrong setting keeps its problem. Raises Invalid where the configuration file cannot be read."""
-    config = _config_path(environment)
+    config = path_in_force(environment)
     written = _read(Path(config.value), config.origin)
 
     def setting(key: str, default: str) -> Setting:
@@ -178,7 +178,8 @@ _WANTED = {
 _CHECKS = {"break_glass": _duration, "timestamp_url": _url, "vault_ids": vaults.check_ids}  # raise ValueError
 
 
-def _config_path(environment: Mapping[str, str]) -> Setting:
+def path_in_force(environment: Mapping[str, str]) -> Setting:
+    """Where the configuration file is looked for."""
     if environment.get("IRCTL_CONFIG"):
         return Setting(environment["IRCTL_CONFIG"], "IRCTL_CONFIG")
     return Setting(str(Path(_platform("config", environment)) / "config.yml"), "default")

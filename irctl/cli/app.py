@@ -33,6 +33,7 @@ VERBS = {
     "runs": "List the runs, or show one.",
     "evidence": "Collect evidence, and check sealed records and packs.",
     "lab": "Start and stop servers to try all this on.",
+    "init": "Write a first inventory and configuration of your own.",
     "doctor": "Say what is missing on this machine, and what is in force.",
     "content": "Begin a remediation of your own, and check it.",
     "completion": "Print the script for completion in your shell.",
