@@ -10,7 +10,7 @@ from pathlib import Path
 from irctl.catalog import catalog
 from irctl.catalog.content import OURS
 from irctl.content import generated, page
-from tools import catalogue, cli_pages, verify_script
+from tools import catalogue, cli_pages, man_pages, verify_script
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     texts = dict(pages())
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
-    removed = [path for path in (ROOT / "docs" / "cli").rglob("*.md") if path not in texts]
+    there = [*(ROOT / "docs" / "cli").rglob("*.md"), *(ROOT / "man").glob("*")]
+    removed = [path for path in there if path not in texts]
     unwritten = [path for path, text in texts.items() if page.UNWRITTEN in text]
     if not check:
         _write({path: texts[path] for path in stale}, removed)
@@ -49,6 +50,8 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "catalogue.md", catalogue.catalogue(remediations, diagnoses)
     for name, text in cli_pages.pages():
         yield ROOT / "docs" / name, text
+    for name, text in man_pages.pages():
+        yield ROOT / "man" / name, text
     yield verify_script.TARGET, verify_script.joined()
 
 

@@ -36,6 +36,7 @@ VERBS = {
     "init": "Write a first inventory and configuration of your own.",
     "doctor": "Say what is missing on this machine, and what is in force.",
     "content": "Begin a remediation of your own, and check it.",
+    "help": "Show the page about a subject, or list the subjects.",
     "completion": "Print the script for completion in your shell.",
 }
 

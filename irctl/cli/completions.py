@@ -76,6 +76,14 @@ def remediations(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [name for name in catalog.names(settings_of(ctx).contents) if name.startswith(incomplete)]
 
 
+def topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The pages of `irctl help` whose name begins so."""
+    from irctl.cli import help_topics
+
+    names = [*help_topics.subjects(), *help_topics.roles(settings_of(ctx).contents)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The hosts and groups of a static YAML inventory that begin so; nothing where it is not one."""
     import yaml

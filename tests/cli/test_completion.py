@@ -26,7 +26,7 @@ VERBS = [
     "stop",
     "resume",
 ]
-VERBS += ["runs", "evidence", "lab", "init", "doctor", "content", "completion"]
+VERBS += ["runs", "evidence", "lab", "init", "doctor", "content", "help", "completion"]
 
 
 def completed(irctl: Irctl, words: str) -> list[str]:

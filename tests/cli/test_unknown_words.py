@@ -61,7 +61,7 @@ def test_an_unknown_option_is_refused(refused: Refused, words: list[str], near: 
 def test_an_unknown_verb_gets_a_suggestion_and_the_list(refused: Refused, word: str, meant: str) -> None:
     message = refused(word)
     assert message.startswith(f"command: '{word}' is none of irctl. {meant}")
-    assert message.endswith("lab, doctor, completion.")
+    assert message.endswith("lab, init, doctor, content, help, completion.")
 
 
 def test_an_unknown_command_of_a_group_gets_the_groups_own(refused: Refused) -> None:

@@ -115,12 +115,17 @@ def _inventory(server: Postgres, home: Home) -> str:
 def test_the_wheel_holds_all_content_and_nothing_else(installed: Installed) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
     folders = {name.partition("/")[0] for name in names}
-    assert folders == {"irctl", "ansible_collections", f"irctl-{__version__}.dist-info"}
+    version = f"irctl-{__version__}"
+    assert folders == {"irctl", "ansible_collections", f"{version}.dist-info", f"{version}.data"}
+    manual = {f"{version}.data/data/share/man/man1/{path.name}" for path in (ROOT / "man").iterdir()}
+    assert {name for name in names if name.startswith(f"{version}.data/")} == manual
+    docs = {f"irctl/docs/{path.relative_to(ROOT / 'docs')}" for path in (ROOT / "docs").rglob("*.md")}
+    assert {name for name in names if name.startswith("irctl/docs/")} == docs
     content = {name.removeprefix(PART).split("/")[0] for name in names if name.startswith(PART)}
     assert content == {"galaxy.yml", "inventories", "meta", "playbooks", "plugins", "roles"}
     tracked = subprocess.run(["git", "ls-files", "irctl", *sorted(content)], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {name if name.startswith("irctl/") else PART + name for name in tracked.stdout.split()}
-    assert wanted - set(names) == set()
+    assert wanted - set(names) == {"irctl/docs"}, "the link to docs/, in whose place its pages are"
     foreign = [name for name in names if "__pycache__" in name or ".venv" in name or "/tests/" in name]
     assert [name for name in foreign if "/content/template/" not in name] == [], "a new remediation has tests, and nothing else"
 
@@ -128,6 +133,15 @@ def test_the_wheel_holds_all_content_and_nothing_else(installed: Installed) -> N
 def test_an_installed_irctl_says_its_version_and_lists_its_remediations(installed: Installed, anybody: Home) -> None:
     assert installed("irctl", "--version", home=anybody).out == f"irctl {__version__}\n"
     assert "db-connections" in installed("irctl", "catalog", home=anybody).out
+
+
+def test_an_installed_irctl_has_its_pages_and_its_manual_and_begins_remediations(installed: Installed, anybody: Home) -> None:
+    assert installed("irctl", "help", "approvals", home=anybody).out.startswith("# Approvals")
+    assert (installed.environment / "share" / "man" / "man1" / "irctl-doctor.1").is_file()
+    begun = installed("irctl", "content", "new", "clear-lock", "--dir", "acme", "--collection", "acme.books", home=anybody)
+    assert begun.code == 0, begun
+    assert installed("irctl", "content", "check", "acme", home=anybody).out == "acme.books: every rule is kept\n"
+    assert installed("irctl", "init", home=anybody).code == 0
 
 
 def test_what_is_imported_and_run_is_what_was_installed(installed: Installed, home: Home) -> None:

@@ -51,7 +51,7 @@ def new(ctx: click.Context, name: str, folder: str, collection: str) -> None:
         return
     for path in written:
         click.echo(printable(path, 4096))
-    click.echo(f"\n{name} of {content.name}. Look at it and check it; CONTRIBUTING.md says what to change next:")
+    click.echo(f"\n{name} of {content.name}. Look at it and check it; irctl help add-a-remediation says what to change next:")
     click.echo(
         f"  export IRCTL_CONTENT={printable(content.root, 4096)}\n  irctl remediate {name} --help\n  irctl content check {folder}"
     )
