@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable, short_list
 from irctl.catalog import config, first_files
 from irctl.catalog.content import ANSIBLE_CONFIG
 from irctl.cli import render
@@ -72,7 +72,7 @@ def _hosts(inventory: Path) -> list[str]:
 
 
 def _say_next(path: Path, names: list[str], *, explicit: bool) -> None:
-    click.echo(f"It has {render.names(names)}. Next:")
+    click.echo(f"It has {short_list(names)}. Next:")
     if explicit and os.environ.get("IRCTL_CONFIG") != str(path):
         click.echo(f"  export IRCTL_CONFIG={printable(path, 4096)}")
     for name in names[:1]:
