@@ -159,7 +159,7 @@ def _without_faults(name: str, look: Callable[[], Iterable[str]], good: str, men
     try:
         faults = list(look())
     except IrctlError as error:
-        return Check(name, False, f"cannot be checked: {error}", mend, False)
+        return Check(name, False, f"cannot be checked: {error}", mend)
     rest = f"; and {len(faults) - FEW} more" if len(faults) > FEW else ""
     return Check(name, not faults, "; ".join(faults[:FEW]) + rest or good, mend, False)
 

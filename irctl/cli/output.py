@@ -26,6 +26,16 @@ class _Tolerant(io.FileIO):
             return len(content)
 
 
+class _Inert(io.TextIOWrapper):
+    """Writes no character that changes the direction of writing or does not show; styles and line ends are irctl's own."""
+
+    def write(self, text: str) -> int:
+        from ansible_collections.irctl.runbooks.plugins.module_utils.values import shown
+
+        super().write(text if text.isascii() else shown(text, but="\x1b\n\r\t\b\x07"))
+        return len(text)
+
+
 def prepare() -> None:
     """Put something in the place of what is closed, and bear with what cannot be written."""
     for number in range(3):
@@ -43,7 +53,7 @@ def _tolerant(stream: TextIO | None, number: int) -> TextIO:
     encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "strict")
     buffered = io.BufferedWriter(_Tolerant(number, "w", closefd=False))
     forgiving = "backslashreplace" if errors == "strict" else errors
-    return io.TextIOWrapper(buffered, encoding, forgiving, line_buffering=number == 2 or buffered.isatty())
+    return _Inert(buffered, encoding, forgiving, line_buffering=number == 2 or buffered.isatty())
 
 
 def _raw(stream: TextIO) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,13 +10,19 @@ from typing import Any
 
 import click
 
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import shows
+
 COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
 
 
 def as_object(document: Mapping[str, Any]) -> None:
-    """Print one JSON object; control characters that JSON would leave raw are escaped too."""
+    """Print one JSON object; characters that do not show, which JSON would leave raw, are escaped."""
     text = json.dumps(document, ensure_ascii=False)
-    click.echo(re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text))
+    click.echo(text if text.isascii() else "".join(map(_visible, text)))
+
+
+def _visible(letter: str) -> str:
+    return letter if shows(letter) else json.dumps(letter)[1:-1]
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:

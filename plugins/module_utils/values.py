@@ -10,7 +10,8 @@ _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._:%,\[\]-]{1,1000}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks that show nothing
+_SELECTORS = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))  # nor do these, which choose how the letter before looks
 
 
 def seconds(text: object) -> int:
@@ -53,8 +54,8 @@ def name(text: object, most: int = 63) -> str:
     """Check a name of a thing on a server: 1 to 63 bytes, as PostgreSQL has it, no control characters. Raises ValueError."""
     if not isinstance(text, str) or not text.strip():
         raise ValueError("a name must not be empty")
-    if _CONTROL.search(text):
-        raise ValueError("a name must not contain control characters")
+    if not all(map(shows, text)):
+        raise ValueError("a name must not contain control characters, or others that do not show")
     if len(text.encode("utf-8", "surrogateescape")) > most:
         raise ValueError(f"a name has at most {most} bytes")
     return text
@@ -133,9 +134,27 @@ def _simple(pattern: str) -> str:
 
 
 def printable(text: object, most: int = 400) -> str:
-    """Make text from outside inert for terminals and logs: control characters become '?', and it is cut at `most`."""
-    clean = _CONTROL.sub("?", str(text)).encode("utf-8", "replace").decode()
+    """Make text from outside inert for terminals, pages and logs, and cut it at `most`.
+
+    What does not show, changes the direction of writing or controls a terminal becomes '?'.
+    """
+    clean = shown(str(text))
     return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def shown(text: str, but: str = "") -> str:
+    """The text in which every character that does not show is '?', but for those that are named."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter in but or shows(letter) else "?" for letter in text)
+
+
+def shows(letter: str) -> bool:
+    """Whether a character can be seen, or is the plain blank."""
+    if letter.isascii():
+        return letter.isprintable()
+    selects = any(first <= ord(letter) <= last for first, last in _SELECTORS)
+    return (letter.isprintable() or letter == "\xa0") and letter not in _BLANK and not selects
 
 
 def escaped(text: object, most: int = 400) -> str:

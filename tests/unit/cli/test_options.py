@@ -73,7 +73,7 @@ def test_a_file_that_names_nothing_or_is_none_is_refused(tmp_path: Path) -> None
 def test_of_a_bad_line_in_a_file_its_number_and_what_stands_there_are_said(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("shop\n\n a\x07b\n")
     said = refused("--database", f"@{tmp_path}/bad")
-    assert said == "--database: line 3: a name must not contain control characters (got 'a\\x07b')"
+    assert said == "--database: line 3: a name must not contain control characters, or others that do not show (got 'a\\x07b')"
 
 
 @pytest.mark.parametrize(

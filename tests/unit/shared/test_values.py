@@ -131,10 +131,21 @@ def test_regular_expression_characters_stand_for_themselves(text: str) -> None:
     assert not matches([text], "aXb")
 
 
+TRICKS = "\u200b\u200e\u200f\u202a\u202e\u2066\u2069\ufeff\u00ad\u034f\u115f\u3164\u2800\ufe0f\U000e0041\U000e0100\ue000\u180e"
+
+
+@pytest.mark.parametrize("letter", TRICKS)
+def test_what_does_not_show_or_turns_the_direction_of_writing_is_never_printed(letter: str) -> None:
+    assert values.printable(f"a{letter}b") == "a?b"
+    with pytest.raises(ValueError, match="do not show"):
+        values.name(f"a{letter}b")
+
+
 def test_printable_text_has_no_control_characters_and_is_cut() -> None:
     assert values.printable("a\x1b[31mb\nc\x07\x9b\u2029") == "a?[31mb?c???"
     assert values.printable("x" * 500, 10) == "x" * 9 + "…"
     assert values.printable("größe") == "größe"
+    assert values.printable("日本\xa0語 ✓ 👍") == "日本\xa0語 ✓ 👍"
     assert values.printable("\udcff").encode("utf-8") == b"?"
     assert values.printable(7) == "7"
 
