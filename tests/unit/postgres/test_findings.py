@@ -62,17 +62,22 @@ def test_a_role_that_cannot_see_everything_is_the_first_thing_said() -> None:
     assert "GRANT pg_read_all_stats" in first["says"]
 
 
-def test_who_blocks_is_a_problem_and_the_next_command_names_the_very_session() -> None:
+def test_who_blocks_is_a_problem_that_db_blockers_mends() -> None:
     first = worst(found(blockers=[{**SESSION, "blocks": 3}]))
     assert first["says"] == "pid 7 (app in shop, web) blocks 3 session(s); it is active for 2m."
-    assert "pg_cancel_backend" in first["next"]
-    assert "pid = 7 AND backend_start = '2026-11-21 02:00:00+00'" in first["next"]
+    assert first["next"] == "irctl plan db-blockers --host {host} --waiting-for 5s"
 
 
-def test_a_blocker_that_idles_in_a_transaction_leads_to_db_connections() -> None:
+def test_a_long_statement_that_blocks_nobody_is_cancelled_by_its_very_session() -> None:
+    [notice] = [finding for finding in found(long=[SESSION]) if "runs for" in finding["says"]]
+    assert "SELECT pg_cancel_backend(pid)" in notice["next"]
+    assert "pid = 7 AND backend_start = '2026-11-21 02:00:00+00'" in notice["next"]
+
+
+def test_a_blocker_that_idles_in_a_transaction_is_named_once() -> None:
     blocker = {**SESSION, "state": "idle in transaction", "blocks": 1}
     findings = found(blockers=[blocker], in_transaction=[blocker])
-    assert worst(findings)["next"] == "irctl plan db-connections --host {host} --idle-in-transaction-for 60s"
+    assert worst(findings)["next"] == "irctl plan db-blockers --host {host} --waiting-for 5s"
     assert sum("pid 7" in finding["says"] for finding in findings) == 1, "said once, as a blocker"
 
 
