@@ -104,8 +104,8 @@ def _blocking(facts: Mapping[str, Any]) -> Iterator[Finding]:
             f"{_who(session)} blocks {session['blocks']} session(s); "
             f"it is {session['state'] or 'at work'} for {duration(session['seconds'])}."
         )
-        client = session["kind"] == "client backend"
-        yield Finding(level="problem", says=says, next="irctl plan db-blockers --host {host} --waiting-for 5s" if client else _free(session))
+        freed = "irctl plan db-blockers --host {host} --waiting-for 5s" if session["kind"] == "client backend" else _free(session)
+        yield Finding(level="problem", says=says, next=freed)
 
 
 def _prepared(facts: Mapping[str, Any]) -> Iterator[Finding]:
