@@ -88,10 +88,12 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     """The hosts and groups of a static YAML inventory that begin so; nothing where it is not one."""
     import yaml
 
+    from irctl.catalog import inventory_yaml
+
     try:
         path = settings_of(ctx).inventory_path()
         files = sorted(path.glob("*.yml")) if paths.is_folder(path) else [path]
-        trees = [yaml.safe_load(file.read_text()) for file in files]
+        trees = [inventory_yaml.load(file.read_text()) for file in files]
     except (Invalid, OSError, yaml.YAMLError, UnicodeDecodeError):
         return []
     return sorted({name for tree in trees for name in _inventory_names(tree) if name.startswith(incomplete)})

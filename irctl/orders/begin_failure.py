@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.catalog import inventory_yaml
 from irctl.errors import Invalid, IrctlError
 
 YAML = (".yml", ".yaml", ".json")
@@ -61,6 +62,6 @@ def _content(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_bytes()[:LARGEST])
+        return inventory_yaml.load(path.read_bytes()[:LARGEST])
     except (OSError, yaml.YAMLError, ValueError):
         return None

@@ -89,6 +89,13 @@ def test_an_inventory_that_cannot_be_read_completes_nothing_and_says_nothing(irc
     assert completed(irctl, "irctl remediate db-connections --host d") == []
 
 
+def test_a_host_with_an_encrypted_value_is_completed_too(irctl: Irctl, tmp_path: Path) -> None:
+    value = "ansible_become_password: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n          00"
+    irctl.inventory = tmp_path / "vaulted.yml"
+    irctl.inventory.write_text(f"all:\n  hosts:\n    dbhost:\n      {value}\n")
+    assert completed(irctl, "irctl remediate db-connections --host d") == ["dbhost"]
+
+
 def test_completing_writes_nothing(irctl: Irctl, tmp_path: Path) -> None:
     before = listing(tmp_path)
     completed(irctl, "irctl remediate db-connections --host d")

@@ -22,6 +22,7 @@ WORDS = [
     ("name", "content", "words"),
     [
         ("hosts.yml", "plugin: acme.cloud.hosts", "Error loading plugin 'acme.cloud.hosts': No module named 'acme' unknown plugin"),
+        ("hosts.yml", "plugin: acme.cloud.hosts\nkey: !vault |\n  $ANSIBLE_VAULT;1.1;AES256", "unknown plugin 'acme.cloud.hosts'"),
         ("hosts.yml", "all: [a]", "--inventory: not YAML inventory"),
         ("hosts.yml", "all: {", "--inventory: not YAML inventory"),
         ("hosts", "[web", "--inventory: Invalid host pattern 'plugin:'"),
