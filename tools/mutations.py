@@ -37,7 +37,9 @@ class Mutation(NamedTuple):
 FREEZE = (f"{UNIT}/postgres/test_writes.py", f"{INTEGRATION}/postgres/test_db_freeze_writes.py")
 LEASES = (f"{INTEGRATION}/leases/test_leases.py",)
 ON_HOSTS = (f"{INTEGRATION}/leases/test_leases_on_hosts.py", f"{INTEGRATION}/leases/test_leases_ended_by_hosts.py")
+RECORD = (f"{UNIT}/record",)
 MUTATIONS = [
+    Mutation("guard", f"{UTILS}/postgres/blockers.py", "refusals", "return []", (f"{UNIT}/postgres/test_blockers.py",)),
     Mutation("guard", f"{UTILS}/postgres/sessions.py", "refusals", "return []", (f"{UNIT}/postgres/test_sessions.py",)),
     Mutation("guard", f"{UTILS}/edge/block_list.py", "protected_overlaps", "return []", (f"{UNIT}/edge/test_block_list.py",)),
     Mutation("guard", "irctl/leases/register.py", "require_no_other", "return", LEASES),
@@ -50,8 +52,8 @@ MUTATIONS = [
     ),
     Mutation("proof", f"{UTILS}/postgres/writes.py", "doubt", 'return ""', FREEZE),
     Mutation("proof", f"{UTILS}/archive/holdings.py", "unproved", "return []", (f"{INTEGRATION}/archive/test_archive_proof.py",)),
-    Mutation("seal", "irctl/record/verifier.py", "differences", "return []", (f"{UNIT}/record/test_verifier.py",)),
-    Mutation("seal", "irctl/record/verifier.py", "_chained", "return len(there)", (f"{UNIT}/record/test_verifier.py",)),
+    Mutation("seal", "irctl/record/contents.py", "file_differences", "return []", RECORD),
+    Mutation("seal", "irctl/record/journal_lines.py", "_chained", "return len(actual)", RECORD),
     Mutation("seal", "irctl/orders/revert.py", "require_as_sealed", "return", LEASES),
     Mutation("revert", f"{UTILS}/postgres/writes.py", "objections", "return []", FREEZE),
     Mutation("revert", f"{UTILS}/moments.py", "elapsed", "return end.utc - start.utc", LEASES),
