@@ -167,11 +167,10 @@ def _leftovers(folders: list[str]) -> list[str]:
 def _captured(params: Params, check_mode: bool) -> Result:
     request = _request(params)
     if check_mode:
-        return {
-            "changed": False,
-            "evidence": {"would-capture.json": host_capture.preview(host_capture.survey(request))},
-            "msg": "would-capture.json",
-        }
+        survey = host_capture.survey(request)
+        evidence = {"would-capture.json": host_capture.preview(survey)}
+        rows = [{"capture": evidence_names.shown(source), "bytes": size} for source, size in survey.sizes.items()]
+        return {"changed": False, "evidence": evidence, "affected": rows, "msg": "would-capture.json"}
     with snapshots.making(params["temp"], snapshots.owner_of(params["folder"])) as snapshot:
         choice = host_capture.take(request, snapshot)
     if not snapshot.kept:

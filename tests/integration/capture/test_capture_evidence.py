@@ -163,7 +163,8 @@ def test_a_dry_run_lists_what_it_would_capture_with_sizes_and_copies_nothing(her
     done = here.capture("--check")
     assert done.code == 0, done.err
     folder = Path(done.json["folder"]) / "evidence" / "here"
-    assert [path.name for path in folder.iterdir()] == ["would-capture.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["affected.jsonl", "would-capture.json"]
+    assert {item["capture"].rpartition("/")[2] for item in done.host("here")["affected"]["items"]} >= {"access.log", "big.log"}
     would = json.loads((folder / "would-capture.json").read_text())
     assert {Path(one["source"]).name: one["bytes"] for one in would["files"]}["access.log"] == 6
     assert reasons(would)["pipe"] == "not a regular file: a pipe"

@@ -112,8 +112,9 @@ def test_the_second_run_changes_nothing(story: str):
 
 
 def test_the_record_is_sealed_and_verifies(story: str):
-    assert "evidence/lab/sessions-before.json" in scene(story, 7)
-    assert re.search(r"-db-connections-\w{6} is as it was sealed at .*: 4 files match", scene(story, 7))
+    for name in ("affected.jsonl", "sessions-before.json"):
+        assert f"evidence/lab/{name}" in scene(story, 7)
+    assert re.search(r"-db-connections-\w{6} is as it was sealed at .*: 5 files match", scene(story, 7))
 
 
 def test_the_story_tells_where_the_record_lies_and_nothing_else_is_left(story: str, checkout: Checkout):
