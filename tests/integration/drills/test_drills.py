@@ -11,10 +11,11 @@ import pytest
 
 from irctl.errors import BUSY, DONE, FAILED, INVALID, REFUSED, UNREACHABLE
 from irctl.lab.lab import Postgres
-from tests.cli.conftest import faults, only_object
+from tests.cli.conftest import only_object
 from tests.conftest import Done, Irctl, Sessions
 from tests.integration.conftest import Collection
 from tests.integration.drills.practice import Practice
+from tests.schemas import faults
 
 
 @pytest.fixture
