@@ -120,6 +120,16 @@ def books(freeze: Freeze) -> str:
     return freeze.make("books")
 
 
+def test_a_session_of_a_dropped_role_is_spared_and_said(freeze: Freeze, books: str, sessions: Sessions) -> None:
+    """Whether it was to be protected nobody knows any more."""
+    sessions.ask("CREATE ROLE leaver LOGIN PASSWORD 'leaver'")
+    [session] = sessions.open(1, database=books, user="leaver", password="leaver")
+    sessions.ask("DROP ROLE leaver")
+    frozen = freeze(books)
+    assert (frozen.code, frozen.reason) == (0, "books frozen, may still write: 1 of nobody (dropped role)"), frozen.out
+    assert sessions.alive([session]) == 1
+
+
 @pytest.mark.parametrize(("encoding", "name", "shown"), [("LATIN1", "latin", "café"), ("SQL_ASCII", "café", "caf\\xe9")])
 def test_a_database_of_another_encoding_is_frozen_and_thawed_from_within(
     encoding: str, name: str, shown: str, freeze: Freeze, sessions: Sessions
