@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl.approvals import countersigning, recheck
+from irctl.approvals import countersigning, people, recheck
 from irctl.catalog import vaults
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
@@ -50,6 +50,8 @@ def checks(settings: Settings) -> Iterator[Check]:
     if not settings.inventory.problem:
         yield _inventory(settings)
     yield from _settings(settings)
+    if settings.allowed_signers.value and not settings.allowed_signers.problem:
+        yield _signers(Path(settings.allowed_signers.value).expanduser())
     yield _break_glass(settings)
     holds, present = "what allowed each run holds", "each record that the journal knows is there"
     yield _without_faults("approvals", lambda: recheck.faults(settings), holds, "look: irctl evidence verify RUN")
@@ -105,6 +107,15 @@ def _settings(settings: Settings) -> Iterator[Check]:
         problem = setting.problem or (_unusable(key, settings) if setting.value and setting.origin != "default" else "")
         if problem:
             yield Check(key, False, f"{problem} (got '{printable(setting.value, 80)}')", f"change it: {setting.origin}")
+
+
+def _signers(allowed: Path) -> Check:
+    """Whom the file of signers leaves out, before they are needed."""
+
+    def lines() -> list[str]:
+        return [f"{printable(allowed, 80)}: {why}" for why in people.read(allowed).unused]
+
+    return _without_faults("signers", lines, "each line of the allowed-signers file is used", "correct these lines")
 
 
 def _unusable(key: str, settings: Settings) -> str:

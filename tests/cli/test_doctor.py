@@ -30,6 +30,19 @@ def test_every_broken_setting_is_told_with_the_place_to_change_it(irctl: Irctl, 
     assert done.json["settings"]["break_glass"] == {"value": "24", "origin": str(path)}
 
 
+def test_lines_of_the_signers_that_are_not_used_are_told_before_they_are_needed(irctl: Irctl, tmp_path: Path) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINJPLZ0ZdRbNJxRJjKrQajRNdBOpp07VphD2pfG9mr9R"
+    allowed = tmp_path / "allowed"
+    allowed.write_text(f"ana@example.com {key}\nBen@example.com {key}\ncyd@example.com {key} roles=not-a-role!\n")
+    allowed.chmod(0o600)
+    done = irctl("doctor", "--json", IRCTL_ALLOWED_SIGNERS=str(allowed))
+    [check] = [check for check in done.json["checks"] if check["name"] == "signers"]
+    assert (done.code, check["good"], check["needed"]) == (0, False, False)
+    assert "line 2 is not used: " in check["says"]
+    assert "line 3 is not used: " in check["says"]
+    assert "line 1" not in check["says"]
+
+
 def test_settings_that_are_right_are_not_complained_of(irctl: Irctl) -> None:
     done = irctl(
         "doctor", "--json", IRCTL_BREAK_GLASS="24h", IRCTL_SEVERITY_PROFILE="custody", IRCTL_TIMESTAMP_URL="https://tsa.example"
