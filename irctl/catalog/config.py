@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Mapping
@@ -69,6 +68,8 @@ class Settings:
     @property
     def operator(self) -> str:
         """Who acts: the principal, or where none is set the system user."""
+        import getpass
+
         return self.principal.value or getpass.getuser()
 
     @property
@@ -200,13 +201,21 @@ def _platform(kind: str, environment: Mapping[str, str]) -> str:
 
 
 def _read(path: Path, origin: str) -> dict[str, Any]:
-    import yaml
-
+    """What the configuration file says; nothing where there is none at the default place. Raises Invalid."""
     try:
         if not paths.exists(path):
             if origin != "default":
                 raise invalid(origin, "no such file", path)
             return {}
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be read: {error.strerror}") from None
+    return _settings(path, origin)
+
+
+def _settings(path: Path, origin: str) -> dict[str, Any]:
+    import yaml
+
+    try:
         require_not_everybodys(origin if origin != "default" else "configuration", path)
         written = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:

@@ -11,16 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from irctl.catalog import compiled
 from irctl.catalog.content import OURS, Content
 from irctl.errors import Invalid
 
 MAIN = "main"
 USUAL = (MAIN, "verify")  # the entry points of a parameter that names none
 KEYS = {"type", "elements", "kind", "choices", "required", "minimum", "maximum", "default", "example", "in", "description"}
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -152,13 +150,13 @@ def _option(content: Content, variable: str, parameter: Mapping[str, Any], flag:
 
 def group(content: Content, name: str) -> Iterator[Option]:
     """The parameters that roles share under a name, as meta/parameters/NAME.yml has them. Raises Invalid."""
-    for variable, parameter in read(content.root / "meta" / "parameters" / f"{name}.yml").items():
+    for variable, parameter in read(content, content.root / "meta" / "parameters" / f"{name}.yml").items():
         yield _option(content, variable, parameter)
 
 
 def definition(content: Content, role: str) -> Definition:
     """Read the definition of a role. Raises Invalid."""
-    return Definition(content, role, read(source_of(content, role)))
+    return Definition(content, role, read(content, source_of(content, role)))
 
 
 def source_of(content: Content, role: str) -> Path:
@@ -166,11 +164,22 @@ def source_of(content: Content, role: str) -> Path:
     return content.root / "roles" / role / "meta" / "remediation.yml"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping. Raises Invalid."""
+def read(content: Content, path: Path) -> dict[str, Any]:
+    """Read a YAML file of this content that holds a mapping; of ours what was made of it as JSON will do. Raises Invalid."""
+    try:
+        if content == OURS and (known := compiled.read(path)) is not None:
+            return known
+    except OSError as error:
+        raise Invalid(f"content: {path} cannot be read: {error.strerror}") from None
+    return _of_yaml(path)
+
+
+def _of_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
     try:
         with path.open("rb") as file:
-            document = yaml.load(file, _Loader)
+            document = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as error:
         raise Invalid(f"content: {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):

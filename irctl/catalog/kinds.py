@@ -7,7 +7,7 @@ line of a file, may name several values or none.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -39,10 +39,12 @@ def _imported(collection: Content, name: str, path: Path) -> ModuleType:
     full = f"ansible_collections.{collection.name}.plugins.module_utils.kinds.{name}"
     if collection == OURS:
         return importlib.import_module(full)
-    spec = importlib.util.spec_from_file_location(full, path)
+    from importlib import util
+
+    spec = util.spec_from_file_location(full, path)
     assert spec
     assert spec.loader
-    module = importlib.util.module_from_spec(spec)
+    module = util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:

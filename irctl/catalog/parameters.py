@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
-from ansible_collections.irctl.runbooks.plugins.module_utils.capture import masks
 from irctl.catalog import kinds
 from irctl.catalog.definition import Option
 from irctl.errors import Invalid, invalid
@@ -14,6 +13,8 @@ from irctl.errors import Invalid, invalid
 
 def check(option: Option, value: object) -> Any:
     """Return one value of the option as Ansible shall have it. Raises ValueError with the why."""
+    from ansible_collections.irctl.runbooks.plugins.module_utils.capture import masks  # its many patterns take long to compile
+
     if isinstance(value, str) and masks.by_rule(value) != value:
         raise ValueError("a password seems to stand in it, and values are shown and kept in records")
     if option.kind:

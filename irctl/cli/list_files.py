@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -105,6 +104,8 @@ def _lines(content: str) -> Iterator[Line]:
 
 def _cells(content: str, column: str) -> Iterator[Line]:
     """The cells of a column below its heading, which is the first line that is no comment. Raises ValueError."""
+    import csv
+
     lines = ["\n" if line.startswith("#") else line for line in content.splitlines(keepends=True)]
     first = next((line for line in lines if line.strip()), "")
     rows = csv.reader(lines, delimiter=max(DELIMITERS, key=first.count), skipinitialspace=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import yaml
+
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from irctl.catalog.content import Content, galaxy_of
+from irctl.catalog import compiled
+from irctl.catalog.content import OURS, Content, galaxy_of
 from irctl.catalog.definition import Definition, Option, definition, group
 from irctl.content import ansible_files, module_files, page
 from irctl.content.module_files import Named
@@ -35,11 +38,19 @@ def files(content: Content) -> Iterator[tuple[Path, str]]:
     defined = [definition(content, role) for role in roles(content)]
     shared = {name for role in defined for name in role.metadata.get("shared", [])}
     yield from _of_groups(content, shared)
+    if content == OURS:
+        yield from _compiled(content, [role.source for role in defined])
     for role in defined:
         yield from ansible_files.files(role, galaxy)
         yield from module_files.files(content, role.role, role.source, _own(role) | _lent(role, shared))
         yield page.path(role), page.text(role)
     yield from module_files.actions(content)
+
+
+def _compiled(content: Content, sources: list[Path]) -> Iterator[tuple[Path, str]]:
+    for source in [*sources, *sorted((content.root / "meta" / "parameters").glob("*.yml"))]:
+        text = compiled.text(source, str(source.relative_to(content.root)), yaml.safe_load(source.read_text()))
+        yield compiled.path_of(source), text
 
 
 def _of_groups(content: Content, shared: Iterable[str]) -> Iterator[tuple[Path, str]]:

@@ -26,7 +26,7 @@ except SystemExit:
     [
         (["--help"], set()),
         (["--version"], set()),
-        (["remediate", "db-connections", "--help"], {"yaml"}),
+        (["remediate", "db-connections", "--help"], set()),
         (["remediate", "--help"], {"yaml"}),
         (["incident", "--help"], set()),
         (["runs", "--help"], set()),
