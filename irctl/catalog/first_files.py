@@ -31,7 +31,7 @@ def write(folder: Path, config: Path, hosts: Sequence[str]) -> list[Path]:
 
 
 def _filled(name: str, **words: str) -> str:
-    return "---\n" + Template((TEXTS / name).read_text()).substitute(words)
+    return "---\n" + Template((TEXTS / f"{name}.in").read_text()).substitute(words)
 
 
 def _write(path: Path, text: str) -> bool:
