@@ -1,4 +1,4 @@
-"""Debian's PostgreSQL where its language matters, and PgBouncer before a server; both on loopback, below folders."""
+"""Debian's PostgreSQL where its language matters, and PgBouncer before a server; both on loopback."""
 
 from __future__ import annotations
 
@@ -44,20 +44,18 @@ def needs(test: Callable[..., None]) -> Callable[..., None]:
 def russian(**settings: str) -> Iterator[int]:
     """The port of a PostgreSQL that speaks Russian; it trusts everybody, and has the roles postgres and ops."""
     [port] = processes.free_ports(1)
-    folder = Path(tempfile.mkdtemp(prefix="irctl-russian-", dir="/var/tmp"))
-    shutil.chown(folder, NOBODY.get("user"), NOBODY.get("group"))
     options = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "''", "lc_messages": "C.UTF-8"}
     words = " ".join(f"-c {name}={value}" for name, value in (options | {"fsync": "off"} | settings).items())
-    try:
+    with _folder("irctl-russian-") as folder:
         _run("initdb", "-D", "data", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync", cwd=folder)
-        _run("pg_ctl", "start", "-s", "-w", "-D", "data", "-l", "log", "-o", words, cwd=folder)
-        with psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres", autocommit=True) as session:
-            session.execute("CREATE ROLE ops LOGIN IN ROLE pg_read_all_stats, pg_signal_backend")
-        yield port
-    finally:
-        with suppress(subprocess.CalledProcessError):
-            _run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", "data", cwd=folder)
-        shutil.rmtree(folder)
+        try:
+            _run("pg_ctl", "start", "-s", "-w", "-D", "data", "-l", "log", "-o", words, cwd=folder)
+            with psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres", autocommit=True) as session:
+                session.execute("CREATE ROLE ops LOGIN IN ROLE pg_read_all_stats, pg_signal_backend")
+            yield port
+        finally:
+            with suppress(subprocess.CalledProcessError):
+                _run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", "data", cwd=folder)
 
 
 def _run(program: str, *words: str, cwd: Path) -> None:
@@ -68,22 +66,32 @@ def _run(program: str, *words: str, cwd: Path) -> None:
 
 
 @contextmanager
-def pgbouncer(folder: Path, server: int, setting: str = "") -> Iterator[int]:
+def pgbouncer(server: int, setting: str = "") -> Iterator[int]:
     """The port of a PgBouncer before the server of that port."""
-    folder.mkdir()
     [port] = processes.free_ports(1)
-    config = folder / "pgbouncer.ini"
-    config.write_text(POOLER.format(server=server, port=port, setting=setting))
-    for path in (*folder.parents[:3], folder, config):
-        path.chmod(path.stat().st_mode | 0o055)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["pgbouncer", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **NOBODY)
+    with _folder("irctl-pooler-") as folder:
+        config = folder / "pgbouncer.ini"
+        config.write_text(POOLER.format(server=server, port=port, setting=setting))
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(["pgbouncer", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **NOBODY)
+        try:
+            _wait_for(port, process, folder / "log")
+            yield port
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _folder(prefix: str) -> Iterator[Path]:
+    """A folder of the servers' user, in a place that it can reach."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/var/tmp"))
     try:
-        _wait_for(port, process, folder / "log")
-        yield port
+        if NOBODY:
+            shutil.chown(folder, NOBODY["user"], NOBODY["group"])
+        yield folder
     finally:
-        process.kill()
-        process.wait()
+        shutil.rmtree(folder)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

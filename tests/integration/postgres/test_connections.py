@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -64,8 +63,8 @@ def test_a_refusal_is_no_silence_in_any_language(russian: int, driver: str) -> N
 
 @databases.needs
 @pytest.mark.parametrize("setting", ["", "ignore_startup_parameters = options"])
-def test_the_port_of_a_pooler_is_called_so(setting: str, tmp_path: Path, russian: int, driver: str) -> None:
-    with databases.pgbouncer(tmp_path / "pooler", russian, setting) as port:
+def test_the_port_of_a_pooler_is_called_so(setting: str, russian: int, driver: str) -> None:
+    with databases.pgbouncer(russian, setting) as port:
         error = refusal(port)
     assert str(error).startswith("This is the port of a connection pooler; name PostgreSQL's own host and port in the inventory")
 
