@@ -120,11 +120,11 @@ def _unexpected(error: Exception, given: list[str]) -> int:
 
     if isinstance(error, Unseen):
         return _tell(str(error), "failed", EVIDENCE, given)
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return _tell(f"{where}{error.strerror}", "failed", EVIDENCE, given)
     if any(word.startswith("-v") or word == "--verbose" for word in given):
         raise error
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None or isinstance(error.filename, int) else f"{error.filename}: "
+        return _tell(f"{where}{error.strerror}", "failed", EVIDENCE, given)
     fault = f"a fault in irctl itself: {type(error).__name__}: {' '.join(str(error).split())[:200]} (-v shows where)"
     return _tell(fault, "failed", FAILED, given)
 

@@ -65,12 +65,12 @@ def _entries(home: Path, mark: bytes = MARK) -> Iterator[dict[str, Any]]:
     """The entries with this mark. Only they are read: commands ask this each time, and a journal may be long."""
     path = home / JOURNAL
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     except FileNotFoundError:
         return
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
         try:
             for line in file:
                 if mark in line and line.endswith(b"\n") and isinstance(entry := json.loads(line), dict):

@@ -30,6 +30,7 @@ def heeded() -> list[signal.Signals]:
 
 def install() -> None:
     """Answer signals from now on, and be told how children end: where that is ignored, each seems to have succeeded."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a mask is inherited too, and the end of a parent comes as a signal
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in heeded():
         signal.signal(number, _stop)

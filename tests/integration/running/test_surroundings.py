@@ -88,6 +88,15 @@ def test_a_home_whose_folder_leads_nowhere_is_said_and_no_run_is_left_behind(mar
     assert (listed.json["runs"], listed.err) == ([], "")
 
 
+@pytest.mark.parametrize("name", ["journal.jsonl", "locks", "runs", "open", "leases"])
+def test_a_home_in_which_something_else_has_a_name_of_ours_is_said(mark: Collection, tmp_path: Path, name: str) -> None:
+    mark.irctl.home.mkdir(mode=0o700)
+    (mark.irctl.home / name).mkdir() if name == "journal.jsonl" else (mark.irctl.home / name).touch()
+    done = run(mark)
+    assert (done.code, name in done.err, "a fault in irctl" in done.err) == (8, True, False), done
+    assert not (tmp_path / "mark").exists()
+
+
 @needs_root
 def test_a_home_that_is_read_only_is_said(mark: Collection, tmp_path: Path) -> None:
     home = tmp_path / "read-only"
