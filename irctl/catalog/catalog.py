@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,12 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def entry_points(name: str, contents: Iterable[Content]) -> tuple[str, ...]:
+def entry_points(name: str, contents: Sequence[Content]) -> tuple[str, ...]:
     """The entry points that the named remediation has. Raises Invalid for an unknown name."""
     return _definition(name, contents, "remediation").entry_points
 
 
-def load(name: str, contents: Iterable[Content], *, diagnosis: bool = False, entry_point: str = MAIN) -> Remediation:
+def load(name: str, contents: Sequence[Content], *, diagnosis: bool = False, entry_point: str = MAIN) -> Remediation:
     """Read the named remediation or diagnosis. Raises Invalid for an unknown name, with the nearest known one."""
     role = _definition(name, contents, "diagnosis" if diagnosis else "remediation")
     if entry_point not in role.entry_points:
@@ -74,10 +74,10 @@ def load(name: str, contents: Iterable[Content], *, diagnosis: bool = False, ent
     return Remediation(name, role.role, role.content, entry.summary, entry.description, entry.options, role.metadata)
 
 
-def _definition(name: str, contents: Iterable[Content], what: str) -> Definition:
+def _definition(name: str, contents: Sequence[Content], what: str) -> Definition:
     known = names(contents, diagnoses=what == "diagnosis")
     if name not in known:
-        raise _unknown(name, known, what)
+        raise _unknown(name, known, what, other=names(contents, diagnoses=what != "diagnosis"))
     prefix = DIAGNOSIS if what == "diagnosis" else ""
     role = definition(known[name], prefix + name.replace("-", "_"))
     if role.content != OURS:  # those of ours are held by a test
@@ -87,5 +87,9 @@ def _definition(name: str, contents: Iterable[Content], what: str) -> Definition
     return role
 
 
-def _unknown(name: str, known: Iterable[str], what: str) -> Invalid:
+def _unknown(name: str, known: Iterable[str], what: str, *, other: Iterable[str]) -> Invalid:
+    """`other` are the names of the kind that was not asked for."""
+    if name in other:
+        kind, command = ("remediation", "remediate") if what == "diagnosis" else ("diagnosis", "diagnose")
+        return Invalid(f"there is no {what} {quoted(name)}; it is a {kind}: irctl {command} {name} --help")
     return Invalid(f"there is no {what} {quoted(name)}.{nearest(name, known)} `irctl catalog` lists them all")

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from irctl.errors import EXIT_CODES
 from tests.cli.conftest import listing, only_object
 from tests.conftest import Irctl
-from tests.schemas import LOADED, faults
+from tests.schemas import LOADED, faults, require_valid
 
 QUOTED = ["o'brien", 'say "hi"; DROP TABLE x; --', "{{ lookup('pipe','id') }}", "a b", "größe", "--host", "*", "$(id)"]
 
@@ -68,6 +68,20 @@ def test_a_plan_is_as_its_schema_says_and_holds_names_as_they_were_typed(irctl: 
 def test_every_verb_that_tells_something_tells_it_as_one_object(irctl: Irctl, words: list[str]) -> None:
     document = only_object(irctl(*words, "--json"))
     assert document["schema"].startswith("irctl/")
+    assert "reason" not in document, "that is an error"
+    require_valid(document)
+
+
+def test_all_that_is_known_about_each_remediation_is_an_object_of_its_schema(irctl: Irctl) -> None:
+    for entry in irctl("catalog", "--json").json["entries"]:
+        if entry["kind"] == "remediation":
+            document = only_object(irctl("catalog", entry["name"], "--json"))
+            assert document["schema"] == "irctl/catalog-entry/1", document
+            require_valid(document)
+
+
+def test_a_default_in_the_catalogue_is_told_whole(irctl: Irctl) -> None:
+    assert '["nginx", "-s", "reload"]' in irctl("catalog", "block-ip").out
 
 
 @pytest.mark.parametrize("words", [["runs"], ["catalog"], ["doctor"], ["lab", "status"], ["catalog", "db-connections"]])

@@ -20,6 +20,13 @@ def test_an_unknown_diagnosis_is_refused_with_the_nearest_known(refused: Refused
     assert refused("diagnose", "postgress").startswith("there is no diagnosis 'postgress'. Did you mean postgres?")
 
 
+def test_a_diagnosis_is_named_as_one_where_a_remediation_is_wanted_and_the_other_way_round(refused: Refused) -> None:
+    for verb in ("remediate", "plan", "catalog"):
+        assert refused(verb, "postgres") == "there is no remediation 'postgres'; it is a diagnosis: irctl diagnose postgres --help"
+    known = refused("diagnose", "db-connections")
+    assert known == "there is no diagnosis 'db-connections'; it is a remediation: irctl remediate db-connections --help"
+
+
 @pytest.mark.parametrize("value", ["", "../x", "x\n", "\x1b[2J", "x" * 5000])
 def test_a_name_that_no_remediation_could_have_is_refused(refused: Refused, value: str) -> None:
     assert len(refused("remediate", value)) < 300

@@ -44,6 +44,13 @@ def test_ours_say_which_alerts_lead_to_them_and_which_runbook_they_are_from(role
     assert all(re.fullmatch(r"W[0-9]+", fault) for fault in role.about.get("corrects", []))
 
 
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_what_help_and_the_catalogue_tell_has_no_markup_of_ansible(role: Role) -> None:
+    entry = role.definition.entry_point("main")
+    told = [entry.summary, *entry.description, *(option.description for option in entry.options)]
+    assert [text for text in told if re.search(r"\b[BCEILMOUV]\(", text)] == []
+
+
 def test_there_are_roles() -> None:
     assert {"db_connections", "db_freeze_writes", "diagnose_postgres"} <= {role.name for role in ROLES}
 

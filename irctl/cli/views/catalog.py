@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -47,7 +48,7 @@ def show_entry(remediation: Remediation, *, as_json: bool) -> None:
     """Print all that is known about one remediation."""
     metadata = remediation.about
     if as_json:
-        options = [{**vars(option), "choices": list(option.choices)} for option in remediation.options]
+        options = [_option_object(option) for option in remediation.options]
         head = {"schema": "irctl/catalog-entry/1", "name": remediation.name, "summary": remediation.summary}
         render.as_object(head | {"description": list(remediation.description), "options": options, "about": metadata})
         return
@@ -65,6 +66,12 @@ def show_entry(remediation: Remediation, *, as_json: bool) -> None:
         click.echo(f"When not to use it: {readme}")
 
 
+def _option_object(option: Option) -> dict[str, Any]:
+    """What a definition says of an option, without the folder that it comes from."""
+    values = {key: value for key, value in vars(option).items() if key != "content"}
+    return {**values, "choices": list(option.choices)}
+
+
 def _facts(remediation: Remediation) -> list[tuple[str, str]]:
     metadata = remediation.about
     return [
@@ -78,4 +85,6 @@ def _facts(remediation: Remediation) -> list[tuple[str, str]]:
 
 
 def _default(option: Option) -> str:
-    return "" if option.default in (None, [], "") else json.dumps(option.default, ensure_ascii=False).strip('"')[:24]
+    if option.default in (None, [], ""):
+        return ""
+    return option.default if isinstance(option.default, str) else json.dumps(option.default, ensure_ascii=False)
