@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
 from irctl.cli.base import settings_of
-from irctl.errors import Invalid
+from irctl.errors import EvidenceError, Invalid
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from irctl.record.runs import Folder
+
+NEWEST = 200  # runs that are looked into, files that are offered; a shell waits for the answer
+SHELLS = ("bash", "zsh", "fish")
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -22,6 +31,51 @@ def runs_to_show(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """The runs whose id begins so, `last`, and before anything else was typed also `diff`."""
     words = ("last",) if ctx.params.get(param.name or "") else ("last", "diff")
     return [*(word for word in words if word.startswith(incomplete)), *runs(ctx, param, incomplete)]
+
+
+def undoable_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Of the newest runs those whose id begins so, that kept what was there before, and that no other has undone since."""
+    from irctl.record import runs as records
+
+    undone: set[str] = set()
+    found = []
+    for folder in records.listed(settings_of(ctx).home_path)[:NEWEST]:  # what undid a run is newer, so it comes before that
+        begun = _document(folder, "run.json")
+        if reverted := begun.get("reverts"):
+            undone |= {reverted} if _document(folder, "result.json").get("outcome") in ("changed", "unchanged") else set()
+        elif not begun.get("check", True) and folder.run not in undone and any(folder.evidence.glob(f"*/{REVERT_RECORD}")):
+            found.append(folder.run)
+    return [run for run in found if run.startswith(incomplete)]
+
+
+def _document(folder: Folder, name: str) -> dict[str, Any]:
+    try:
+        return folder.document(name)
+    except EvidenceError:
+        return {}
+
+
+def records_to_verify(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str] | list[CompletionItem]:
+    """The runs and incidents whose id begins so; a path where none does."""
+    from click.shell_completion import CompletionItem
+
+    found = [*runs(ctx, param, incomplete), *incidents(ctx, param, incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+def shells(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The shells that complete irctl."""
+    return [shell for shell in SHELLS if shell.startswith(incomplete)]
+
+
+def list_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """After @ the files and folders whose path begins so."""
+    import glob
+
+    if not incomplete.startswith("@"):
+        return []
+    found = sorted(glob.glob(f"{glob.escape(incomplete[1:])}*"))[:NEWEST]
+    return [f"@{path}/" if paths.is_folder(path) else f"@{path}" for path in found]
 
 
 def leased_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

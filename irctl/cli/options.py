@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from irctl.catalog import kinds, parameters
 from irctl.catalog.definition import Option
-from irctl.cli import list_files
+from irctl.cli import completions, list_files
 from irctl.cli.option_types import Choice, Value
 
 
@@ -26,6 +26,7 @@ def click_option(option: Option) -> click.Option:
         required=option.required,
         help=_help(option),
         metavar=_metavar(option),
+        shell_complete=completions.list_files if option.type == "list" else None,
     )
 
 

@@ -30,6 +30,7 @@ def target_options() -> list[click.Parameter]:
     return [
         host_option(),
         click.Option(["--incident"], type=Value("ID", incident_id), metavar="ID", envvar="IRCTL_INCIDENT",
+                     shell_complete=completions.incidents,
                      help="The incident that this belongs to. Example: --incident INC-2026-1121-001"),
         timeout_option(),
     ]  # fmt: skip

@@ -5,14 +5,16 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from irctl.cli import completions
 from irctl.cli.base import Command
+from irctl.cli.completions import SHELLS
 from irctl.errors import invalid
 
-SHELLS = ("bash", "zsh", "fish")
+BEFORE = {"bash": "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/} # so that @FILE is one word\n"}
 
 
 @click.command(cls=Command, name="completion", epilog='Example: eval "$(irctl completion bash)"')
-@click.argument("shell", metavar="|".join(SHELLS))
+@click.argument("shell", metavar="|".join(SHELLS), shell_complete=completions.shells)
 def command(shell: str) -> None:
     """Print the completion script for a shell; put its output where the shell reads it at start."""
     from irctl.cli.app import cli
@@ -20,4 +22,4 @@ def command(shell: str) -> None:
     made = get_completion_class(shell) if shell in SHELLS else None
     if made is None:
         raise invalid("SHELL", f"one of {', '.join(SHELLS)} is needed", shell)
-    click.echo(made(cli, {}, "irctl", "_IRCTL_COMPLETE").source())
+    click.echo(BEFORE.get(shell, "") + made(cli, {}, "irctl", "_IRCTL_COMPLETE").source())

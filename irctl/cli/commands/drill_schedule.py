@@ -10,7 +10,7 @@ import click
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl.catalog import catalog
 from irctl.catalog.unknown_names import nearest, quoted
-from irctl.cli import render
+from irctl.cli import completions, render
 from irctl.cli.base import Command, settings_of, wants_json
 from irctl.cli.commands import drill_run
 from irctl.cli.option_types import Choice, Value
@@ -44,7 +44,7 @@ POLICY = Choice(("skip", "once"))
 
 
 @click.command(cls=Command, name="schedule", epilog="Example: irctl drill schedule --all --host lab --at 03:30")
-@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.argument("names", metavar="[NAME...]", nargs=-1, shell_complete=completions.remediations)
 @click.option("--all", "everything", is_flag=True, help="Every remediation that can be drilled.")
 @click.option("--every", type=EVERY, metavar="DAYS", help="How often. Default: as the remediation says. Example: --every 30d")
 @click.option("--at", type=Value("HH:MM", _at), default=AT, metavar="HH:MM",
@@ -139,7 +139,7 @@ def _show(ctx: click.Context, schedules: list[Schedule], result: str = "", outco
 @click.command(
     cls=Command, name="run-due", epilog="Example: irctl drill run-due db-connections --host lab --every 30d --missed once"
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completions.remediations)
 @click.option("--every", "days", type=EVERY, required=True, metavar="DAYS", help="How often.")
 @click.option("--missed", type=POLICY, required=True, help="What becomes of one that was missed.")
 @click.option("--at", type=Value("HH:MM", _at), metavar="HH:MM",

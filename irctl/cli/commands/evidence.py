@@ -35,7 +35,7 @@ SHOWN = 50  # lines about single files; the rest is in the listing
 
 
 @command.command(name="verify", epilog="Example: irctl evidence verify ./20261121T022311Z-db-connections-7f3a01")
-@click.argument("what", metavar="PATH|RUN|INCIDENT", shell_complete=completions.incidents)
+@click.argument("what", metavar="PATH|RUN|INCIDENT", shell_complete=completions.records_to_verify)
 @click.option("--allowed-signers", metavar="FILE", help="Who has which key. Default: the setting allowed_signers.")
 @click.option("--tsa-ca", metavar="FILE", help="Check the timestamp of a pack with this certificate of its authority, in PEM.")
 @click.option("--manifest-hash", type=Value("HASH", values.sha256), help="The hash that was noted when it was sealed.")

@@ -11,7 +11,7 @@ import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog import catalog
-from irctl.cli import render
+from irctl.cli import completions, render
 from irctl.cli.base import Command, Group, is_quiet, settings_of, wants_json
 from irctl.cli.orders import carry_out
 from irctl.cli.views import run
@@ -74,7 +74,7 @@ def status(ctx: click.Context) -> int:
 
 
 @command.command(name="fault", cls=Command, epilog="Example: irctl lab fault db-connections")
-@click.argument("name")
+@click.argument("name", shell_complete=completions.remediations)
 @click.pass_context
 def fault(ctx: click.Context, name: str) -> int:
     """Make the trouble in the lab that remediation NAME mends."""

@@ -15,10 +15,11 @@ from irctl.record import runs
 
 
 @click.command(cls=Command, name="revert", epilog="Example: irctl revert 7f3a01 --check")
-@click.argument("run", shell_complete=completions.runs)
+@click.argument("run", shell_complete=completions.undoable_runs)
 @click.option("--check", is_flag=True, help="Change nothing; say what would be changed.")
 @click.option("--force", is_flag=True, help="Put it back although somebody else has changed it since.")
 @click.option("--incident", type=Value("ID", incident_id), metavar="ID", envvar="IRCTL_INCIDENT",
+              shell_complete=completions.incidents,
               help="The incident that this belongs to. Default: that of the run.")  # fmt: skip
 @click.option("--timeout", type=Value("DURATION", timeout), default="10m", metavar="DURATION",
               help="Stop, and call it indeterminate, after this long. Default: 10m.")  # fmt: skip
