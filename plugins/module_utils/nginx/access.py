@@ -22,7 +22,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 
 AUTHENTICATES = re.compile(r"auth_(?!http)\w+|access_by_lua\w*|js_access")  # what `satisfy any` may be satisfied by
 SETTINGS = re.compile(r"auth_(basic_user_file|delay|request_set|jwt_\w+|gss_\w+|pam_(?!realm)\w+)")  # these alone satisfy nothing
-CODE = re.compile(r"(server_)?(rewrite|access)_by_lua(_file)?|\w+_by_lua|perl|perl_set")
+CODE = re.compile(r"(server_)?(rewrite|access)_by_lua(_file)?|\w+_by_lua|perl|perl_set|js_access")
 ANSWERS = re.compile(r"\w+_pass|return|echo\w*|stub_status|content_by_lua\w*|js_content|perl|empty_gif|autoindex")
 REDIRECTS = ("redirect", "permanent", "break")  # the flags of a rewrite that leads to no other location
 
@@ -84,7 +84,7 @@ def _lines(scope: Scope, server: Directive, outer: Scope, listed: list[Network])
 def _early_answers(block: Directive) -> Iterator[Doubt]:
     """`return` with a 2xx right in a block, or in an `if` of it: nginx answers so before the list is asked."""
     for one in block.block or ():
-        if one.name == "return" and re.fullmatch(r"2[0-9][0-9]", one.words[1] if len(one.words) > 1 else ""):
+        if one.name == "return" and re.fullmatch(r"0*2[0-9][0-9]", one.words[1] if len(one.words) > 1 else ""):
             yield Doubt(str(one), one.place, "nginx answers so before the list is asked")
         elif one.name == "if":
             yield from _early_answers(one)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import syntax
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.globs import fits
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.syntax import Directive, Unreadable
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
@@ -120,13 +120,6 @@ def includes(pattern: str, path: str) -> bool:
     """Whether an include of this pattern takes in the file, be it there already or not."""
     names = {path, os.path.realpath(path)}
     return any(fits(name, pattern) for name in names) or os.path.realpath(pattern) in names
-
-
-def fits(name: str, pattern: str) -> bool:
-    """As glob(3) has it, which nginx asks: a wildcard takes in no slash, and no dot at the beginning of a name."""
-    pairs = list(zip(name.split("/"), pattern.split("/"), strict=False))
-    hidden = any(part.startswith(".") and not piece.startswith(".") for part, piece in pairs)
-    return name.count("/") == pattern.count("/") and not hidden and fnmatch.fnmatchcase(name, pattern)
 
 
 def is_list(directive: Directive) -> bool:

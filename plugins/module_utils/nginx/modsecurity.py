@@ -97,7 +97,7 @@ def _unseen(directives: Iterable[Directive]) -> Iterator[Doubt]:
         if one.name == "modsecurity_rules_remote" or not os.path.isabs(one.words[1] if len(one.words) > 1 else ""):
             yield Doubt(one.name, one.place, "these rules are not read here, and may let somebody by")
     for one in named(directives, "return"):
-        if re.fullmatch(r"2[0-9][0-9]", one.words[1] if len(one.words) > 1 else ""):
+        if re.fullmatch(r"0*2[0-9][0-9]", one.words[1] if len(one.words) > 1 else ""):
             yield Doubt(str(one), one.place, "nginx may answer so before the rules are asked")
 
 

@@ -18,6 +18,8 @@ STREAM = f"load_module {MODULES}/ngx_stream_module.so;\n"
 NO_LUA = "" if (MODULES / "ngx_http_lua_module.so").exists() else "apt-get install libnginx-mod-http-lua"
 NO_STREAM = "" if (MODULES / "ngx_stream_module.so").exists() else "apt-get install libnginx-mod-stream"
 RTMP = f"load_module {MODULES}/ngx_rtmp_module.so;\n"
+JS = f"{STREAM}load_module {MODULES}/ngx_stream_js_module.so;\n"
+NO_JS = "" if (MODULES / "ngx_stream_js_module.so").exists() else "apt-get install libnginx-mod-stream-js"
 NO_RTMP = "" if (MODULES / "ngx_rtmp_module.so").exists() else "apt-get install libnginx-mod-rtmp"
 needs_lua = pytest.mark.skipif(bool(NO_LUA), reason=NO_LUA)
 
@@ -28,6 +30,7 @@ SHAPES = [  # what stands in the server, what irctl says, and what the client on
     ("a sharp within a word", "set $a b#c; location /open { allow all; }", "failed", {"/open/": 200}),
     ("quotes", "set $a \"b\\\"c; } \"; location /open { allow all; }", "failed", {"/open/": 200}),
     ("a return", "location /open { return 200 served; }", "undecided", {"/": 403, "/open/": 200}),
+    ("a return with a zero before it", "location /open { return 0200 served; }", "undecided", {"/": 403, "/open/": 200}),
     ("a return in an if", "if ($uri ~ open) { return 200 served; }", "undecided", {"/": 403, "/open/": 200}),
     ("a redirect", "location /go { return 301 /; }", "blocked", {"/": 403, "/go": 301}),
     ("satisfy any with nothing else", "satisfy any;", "blocked", {"/": 403}),
@@ -97,6 +100,18 @@ def test_a_stream_server_lets_by_whom_the_list_of_http_names(nginx: Nginx) -> No
     assert f"The stream server 127.0.0.1:{port} has no lines of the list" in why
 
 
+@pytest.mark.skipif(bool(NO_JS), reason=NO_JS)
+def test_code_of_a_stream_server_that_lets_a_client_in_is_asked_before_the_list(nginx: Nginx) -> None:
+    (nginx.folder / "door.js").write_text("function open(s) { s.allow(); } export default { open };")
+    port = free_port()
+    server = f"server {{ listen 127.0.0.1:{port}; include {nginx.folder}/conf.d/*.conf; js_access door.open; return served; }}"
+    nginx.start(main=f"{JS} stream {{ js_path {nginx.folder}; js_import door.js; {server} }}")
+    outcome, why = nginx.outcome(GUILTY)
+    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(GUILTY, 0)) as one:
+        assert (outcome, nginx.answer(GUILTY), one.recv(100)) == ("undecided", 403, b"served")
+    assert f"because of 'js_access' in {nginx.folder}/nginx.conf:" in why
+
+
 @pytest.mark.skipif(bool(NO_RTMP), reason=NO_RTMP)
 def test_a_server_of_another_module_takes_whom_the_list_of_http_names(nginx: Nginx) -> None:
     port = free_port()
@@ -126,6 +141,26 @@ def test_each_server_is_judged_by_what_holds_in_it(nginx: Nginx) -> None:
     assert (nginx.outcome(GUILTY)[0], proxied(other, GUILTY)) == ("undecided", 200)
     nginx.configure(http=http.format(said))
     assert (nginx.outcome(GUILTY)[0], proxied(other, GUILTY), proxied(other, INNOCENT)) == ("blocked", 403, 200)
+
+
+@pytest.mark.parametrize("first", ["127.0.0.1:{port}-{last}", "localhost:{port}", "127.0.0.1:0{port}"])
+def test_a_port_that_another_listen_means_too_shares_its_proxy_protocol(nginx: Nginx, first: str) -> None:
+    """nginx takes the PROXY protocol from all servers of an address as soon as one of them does."""
+    port = free_port()
+    said = "set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol; server_name other;"
+    http = f"server {{ listen {first.format(port=port, last=port + 1)} proxy_protocol; {said} }}"
+    nginx.start(http=f"{http} server {{ listen 127.0.0.1:{port} default_server; root {nginx.folder}/www; }}")
+    outcome, why = nginx.outcome(GUILTY)
+    assert (outcome, proxied(port, GUILTY)) == ("failed", 200)
+    assert "proxy_protocol' in " in why
+
+
+@pytest.mark.parametrize("pattern", ["[^_]*.conf", "[[:alpha:]]*.conf", "\\open*.conf"])
+def test_an_include_takes_in_what_nginx_takes_in(nginx: Nginx, pattern: str) -> None:
+    (nginx.folder / "places").mkdir()
+    (nginx.folder / "places" / "open.conf").write_text("location /status { allow all; }")
+    nginx.start(server=f"include places/{pattern};")
+    assert (nginx.outcome(GUILTY)[0], nginx.answer(GUILTY, "/status/")) == ("failed", 200)
 
 
 def test_of_two_proxies_in_a_row_nginx_takes_one_for_the_client_unless_it_looks_past_it(nginx: Nginx) -> None:

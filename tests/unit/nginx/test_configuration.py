@@ -64,3 +64,21 @@ def test_a_comment_that_names_a_file_that_is_there_cannot_be_told_from_its_begin
 
 def test_a_carriage_return_within_a_comment_ends_no_comment() -> None:
     assert not configuration.includes_list(config(f"# was:\r include {LIST};\n server {{ listen 80; }}"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("[^_]*", ["a", "^", "ab"]),
+        ("[!_]*", ["a", "^", "ab"]),
+        ("[[:alpha:]]", ["a"]),
+        ("[[:digit:]_]", ["_"]),
+        ("[a-c]", ["a"]),
+        ("[]a]", ["a"]),
+        ("\\a*", ["a", "ab"]),
+        ("[z-a]", []),
+        ("\\a", []),
+    ],
+)
+def test_a_wildcard_is_read_as_glob_reads_it(pattern: str, names: list[str]) -> None:
+    assert [name for name in ("a", "_", "^", "ab", ".a") if configuration.includes(f"/x/{pattern}", f"/x/{name}")] == names
