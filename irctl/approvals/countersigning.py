@@ -158,5 +158,5 @@ def _read(marker: Path) -> dict[str, Any]:
     try:
         document = json.loads(marker.read_bytes())
         return document if isinstance(document, dict) else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}

@@ -218,7 +218,7 @@ def _settings(path: Path, origin: str) -> dict[str, Any]:
     try:
         require_not_everybodys(origin if origin != "default" else "configuration", path)
         written = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
     unknown = sorted(map(str, set(written) - set(KEYS))) if isinstance(written, dict) else ["(not a mapping)"]
     if unknown:

@@ -53,7 +53,7 @@ def galaxy_of(folder: Path) -> dict[str, Any]:
         about = yaml.safe_load((folder / "galaxy.yml").read_text())
         if all(_WORD.fullmatch(about[key]) for key in ("namespace", "name")):
             return dict(about)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, RecursionError):
         pass
     raise Invalid(f"content: {folder} is not a collection: it needs a galaxy.yml with namespace and name") from None
 

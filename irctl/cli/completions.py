@@ -148,7 +148,7 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
         path = settings_of(ctx).inventory_path()
         files = sorted(path.glob("*.yml")) if paths.is_folder(path) else [path]
         trees = [inventory_yaml.load(file.read_text()) for file in files]
-    except (Invalid, OSError, yaml.YAMLError, UnicodeDecodeError):
+    except (Invalid, OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
         return []
     return sorted({name for tree in trees for name in _inventory_names(tree) if name.startswith(incomplete)})
 

@@ -182,7 +182,7 @@ def _first(folder: Path) -> dict[str, Any]:
         with (folder / "journal.jsonl").open("rb") as file:
             entry = json.loads(file.readline())
             return entry if isinstance(entry, dict) else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

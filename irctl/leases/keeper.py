@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from irctl.record import moments, seal
 from irctl.record.folders import make_folder
 from irctl.record.moments import Moment
 
+LONGEST = 3600  # seconds from one look to the next
 MOST_BOOTS = 50  # whose lengths are known
 INSTALL = "install the timer that ends them: irctl leases install"
 
@@ -37,6 +39,8 @@ def gone(home: Path) -> str:
     if not last:
         return f"nothing here ends leases; {INSTALL}"
     since = moments.elapsed(Moment(**last["at"]), moments.now(), uptimes(home))
+    if since < 0:
+        return f"what ends leases was last seen at a time to come, so its note is damaged; {INSTALL}"
     return f"what ends leases was last seen {int(since)} s ago; {INSTALL}" if since > 3 * int(last["every"]) + 5 else ""
 
 
@@ -52,6 +56,8 @@ def _last(home: Path) -> dict[str, Any]:
         last: dict[str, Any] = json.loads(_path(home).read_bytes())
         at = Moment(float(last["at"]["utc"]), float(last["at"]["uptime"]), str(last["at"]["boot"]))
         uptimes = {str(boot): float(uptime) for boot, uptime in last["uptimes"].items()}
+        if not all(map(math.isfinite, (at.utc, at.uptime, *uptimes.values()))) or not 0 < int(last["every"]) <= LONGEST:
+            return {}
         return {"at": asdict(at), "every": int(last["every"]), "uptimes": uptimes}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}

@@ -103,6 +103,16 @@ def of_fields(document: Mapping[str, Any], run: str) -> Lease:
     return Lease(**{**document, "hosts": tuple(hosts), "armed": _moment(document["armed"]), "tried": tried})
 
 
+def contradiction(lease: Lease, armed: Lease) -> str:
+    """What a lease's file says otherwise than when it was armed, so that it would end elsewhere or later; '' for nothing."""
+    same = ("remediation", "hosts", "inventory", "content", "incident")
+    other = next((name for name in same if getattr(lease, name) != getattr(armed, name)), "")
+    begun, known = lease.armed, armed.armed
+    later = begun.boot != known.boot or begun.uptime > known.uptime or begun.utc > known.utc
+    longer = next((name for name in ("seconds", "limit") if getattr(lease, name) > getattr(armed, name)), "")
+    return other or longer or ("armed" if later else "")
+
+
 def _moment(document: Mapping[str, Any]) -> Moment:
     if document.keys() != {field.name for field in fields(Moment)}:
         raise ValueError("a moment has utc, uptime and boot")

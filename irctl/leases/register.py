@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 from irctl.errors import EvidenceError, Invalid, Refused
 from irctl.leases import journaled, keeper
-from irctl.leases.lease import FAILED, LARGEST, Lease, parse, text
+from irctl.leases.lease import FAILED, LARGEST, Lease, contradiction, parse, text
 from irctl.record import journal, moments, runs, seal
 from irctl.record.folders import make_folder
 from irctl.record.seal import RUN_ID
@@ -126,7 +126,7 @@ def _near(home: Path, run: str, host: str) -> dict[str, Any]:
     """What a host's record says of the end that is armed there; empty where it says nothing."""
     try:
         near = json.loads((of_host(runs.Folder(home, run), host) / NEAR).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return near if isinstance(near, dict) else {}
 
@@ -158,7 +158,7 @@ def read(home: Path) -> Register:
         register.problems.append(f"{error}; which leases should be on cannot be told")
     for run in runs_with_files:
         try:
-            leases[run] = _read(_path(home, run))
+            leases[run] = _uncontradicted(_read(_path(home, run)), armed.get(run))
         except (OSError, ValueError) as error:
             damaged[run] = f"{_path(home, run)} is not a lease: {' '.join(str(error).split())[:120]}"
     for run in sorted({*armed, *damaged} - {*leases}):
@@ -174,6 +174,17 @@ def read(home: Path) -> Register:
             )
     register.leases = [leases[run] for run in sorted(leases)]
     return register
+
+
+def _uncontradicted(lease: Lease, entry: dict[str, Any] | None) -> Lease:
+    """The lease, where the journal does not know that it ends elsewhere or earlier. Raises ValueError."""
+    try:
+        armed = journaled.lease_of(entry) if entry else lease
+    except (KeyError, ValueError):  # of an earlier irctl, which did not write all of it down
+        return lease
+    if name := contradiction(lease, armed):
+        raise ValueError(f"its {name} is not what the journal knows")
+    return lease
 
 
 def _runs(home: Path) -> list[str]:

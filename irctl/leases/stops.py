@@ -21,7 +21,7 @@ def reason(home: Path) -> dict[str, Any] | None:
         return {"reason": str(found["reason"]), "by": str(found["by"]), "at": str(found["at"])}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {"reason": f"{_path(home)} cannot be read", "by": "nobody knows", "at": "some time"}
 
 

@@ -63,5 +63,5 @@ def _content(path: Path) -> Any:
 
     try:
         return inventory_yaml.load(path.read_bytes()[:LARGEST])
-    except (OSError, yaml.YAMLError, ValueError):
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None

@@ -31,7 +31,7 @@ def read(folder: Folder, host: str) -> dict[str, Any] | None:
                 items += [_item(line)] if count < FIRST else []
                 count += 1
                 digest.update(line)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise EvidenceError(f"{path} cannot be read: {error}") from None
     return {"count": count, "items": items, "file": str(path.relative_to(folder.path)), "sha256": digest.hexdigest()}
 

@@ -52,7 +52,7 @@ def append(home: Path, entry: Mapping[str, Any]) -> Head:
             os.close(descriptor)
     except OSError as error:
         raise EvidenceError(f"the journal in {home} cannot be written: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise EvidenceError(f"the journal in {home} cannot be written: {why}") from None
 

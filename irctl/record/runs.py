@@ -65,7 +65,7 @@ class Folder:
         try:
             read: dict[str, Any] = json.loads((self.path / name).read_bytes())
             return read
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise EvidenceError(f"{self.path / name} cannot be read: {error}") from None
 
 
@@ -199,19 +199,20 @@ def write_step(folder: Folder, steps: IO[str], step: dict[str, Any]) -> None:
 
 
 def last_steps(folder: Folder) -> dict[str, str]:
-    """The phase that each host stopped in, and by '' the one that was under way; a line cut short by a kill is passed over."""
+    """The phase that each host stopped in, and by '' the one that was under way; a damaged or cut line is passed over."""
     last: dict[str, str] = {}
     try:
-        lines = (folder.path / "steps.jsonl").read_text().splitlines()
+        lines = (folder.path / "steps.jsonl").read_bytes().splitlines()
     except OSError:
         return last
     for line in lines:
         try:
             step = json.loads(line)
-        except ValueError:
+            host, phase, status = str(step["host"]), str(step["phase"]), step["status"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        if not step["host"]:
-            last[""] = step["phase"]
-        elif step["status"] != "ok":
-            last.setdefault(step["host"], step["phase"])  # its rescue fails too, in Report
+        if not host:
+            last[""] = phase
+        elif status != "ok":
+            last.setdefault(host, phase)  # its rescue fails too, in Report
     return last

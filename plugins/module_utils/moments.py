@@ -47,4 +47,4 @@ def elapsed(start: Moment, end: Moment, uptimes: Mapping[str, float]) -> float:
 def may_try(attempts: int, tried: Moment | None, end: Moment, uptimes: Mapping[str, float]) -> bool:
     """Whether it is time for another attempt, after so many that failed, the last of them at `tried`."""
     pause = RETRY[min(attempts, len(RETRY)) - 1] if attempts else 0
-    return tried is None or elapsed(tried, end, uptimes) >= pause
+    return tried is None or not 0 <= elapsed(tried, end, uptimes) < pause  # a moment to come is no attempt

@@ -59,7 +59,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         with open(os.path.join(folder, LISTING), encoding="utf-8") as file:
             listed = json.load(file)
         wrong = [one["name"] for one in listed["kept"] if not _is_as_listed(folder, one)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Failure(f"{LISTING} cannot be read: {error}") from None
     if wrong:
         raise Failure(f"{len(wrong)} of {len(listed['kept'])} are not what was hashed on the host, such as {wrong[0]}.")

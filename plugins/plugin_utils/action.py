@@ -142,7 +142,7 @@ def recorded(folder: str, name: str) -> dict[str, Any]:
         record = json.loads(read(os.path.join(folder, os.path.basename(name))))
     except FileNotFoundError:
         raise AnsibleActionFail("Nothing was captured on this host by that run, so there is nothing to put back.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AnsibleActionFail(f"What that run captured on this host cannot be read: {error}.") from None
     if not isinstance(record, dict) or not all(isinstance(record.get(part), dict) for part in RECORD):
         raise AnsibleActionFail(f"What that run captured on this host is no record: {', '.join(RECORD)} are needed.")

@@ -23,5 +23,5 @@ def kept(folder: str, name: str) -> Iterator[Any]:
     with suppress(OSError):
         others = sorted((other for other in run.parent.iterdir() if other != run), key=lambda other: other.name, reverse=True)
         for other in others[:MOST_RUNS]:
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, RecursionError):
                 yield json.loads((other / within / name).read_bytes())

@@ -93,7 +93,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
             near: Vars = json.loads(read(os.path.join(folder, NEAR)))
         except FileNotFoundError:
             return {"where": "controller", "why": ""}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise AnsibleActionFail(f"Where that run armed its end cannot be read: {error}.") from None
         return near
 

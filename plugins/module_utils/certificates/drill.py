@@ -101,7 +101,7 @@ def made(lineage: Lineage) -> Made | None:
         return Made(int(read["version"]), int(read["instead_of"]), str(read["sha256"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise Failure(f"{_marker(lineage)}, which says what a drill made, cannot be read.") from None
 
 

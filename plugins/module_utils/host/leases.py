@@ -89,7 +89,7 @@ def parse(content: str | bytes) -> HostLease:
         fields.pop("schema")
         tried = Moment(**fields["tried"]) if fields["tried"] else None
         return HostLease(**{**fields, "armed": Moment(**fields["armed"]), "tried": tried})
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"no lease: {error}") from None
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from irctl.errors import EvidenceError
 from irctl.leases import keeper, register
 from irctl.leases.lease import Lease, parse, text
-from irctl.record import moments
+from irctl.record import moments, runs
 from irctl.record.moments import Moment
 
 RUN = "20261121T022311Z-db-freeze-writes-{:06x}"
@@ -101,6 +102,49 @@ def test_a_damaged_or_missing_file_is_told_and_its_lease_is_known_from_the_journ
     assert not register.listed(tmp_path)[0].failed
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seconds", 1 << 39),
+        ("limit", 1 << 40),
+        ("hosts", ["db2"]),
+        ("hosts", ["db1", "\ud800"]),
+        ("remediation", "block-ip"),
+        ("inventory", "/elsewhere"),
+        ("content", "/elsewhere"),
+        ("armed", {"utc": 4e18, "uptime": 4e18, "boot": moments.now().boot}),
+        ("armed", {"utc": 1.0, "uptime": 1.0, "boot": "another"}),
+    ],
+)
+def test_a_file_by_which_a_lease_would_end_later_or_elsewhere_than_the_journal_knows_is_damaged(
+    tmp_path: Path, field: str, value: Any
+) -> None:
+    lease = arm(tmp_path, 1)
+    path = file_of(tmp_path, lease)
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), field: value}))
+    on = register.read(tmp_path)
+    assert on.leases == [lease]
+    assert f"its {field} is not what the journal knows; it is ended by what the journal knows of it" in on.problems[0]
+
+
+def test_an_attempt_that_was_made_in_a_time_to_come_keeps_no_lease_from_its_end() -> None:
+    now = moments.now()
+    tried = replace(LEASE, state="failed", attempts=4, armed=Moment(1.0, -60.0, now.boot), tried=Moment(4e18, 4e18, now.boot))
+    assert tried.due(now, {})
+
+
+@pytest.mark.parametrize("depth", ["[" * 100_000, '{"a":' * 50_000])
+def test_a_record_of_a_host_that_is_nested_too_deeply_stops_no_lease(tmp_path: Path, depth: str) -> None:
+    lease = arm(tmp_path, 1)
+    near = register.of_host(runs.Folder(tmp_path, lease.run), "db1") / register.NEAR
+    near.parent.mkdir(parents=True)
+    near.write_text(depth)
+    assert register.armed_at(tmp_path, lease) == {"db1": "controller"}
+    near.replace(runs.Folder(tmp_path, lease.run).path / "run.json")
+    with pytest.raises(EvidenceError):
+        runs.Folder(tmp_path, lease.run).document("run.json")
+
+
 def test_a_lease_that_ended_or_was_withdrawn_is_not_missed(tmp_path: Path) -> None:
     ended, withdrawn = arm(tmp_path, 1), arm(tmp_path, 2)
     register.ended(tmp_path, ended, "changed by a test")
@@ -136,7 +180,9 @@ def test_an_extension_outlives_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"at": {"utc": "x", "uptime": 1, "boot": "b"}, "every": 60, "uptimes": {}}',
                                      '{"at": {"utc": 1, "uptime": 1, "boot": "b"}, "every": 60, "uptimes": {"b": "long"}}',
-                                     '{"at": {"utc": 1, "uptime": 1, "boot": "b"}, "every": 60, "uptimes": [1]}'])  # fmt: skip
+                                     '{"at": {"utc": 1, "uptime": 1, "boot": "b"}, "every": 60, "uptimes": [1]}',
+                                     '{"at": {"utc": NaN, "uptime": NaN, "boot": "b"}, "every": 60, "uptimes": {}}',
+                                     '{"at": {"utc": 1, "uptime": 1, "boot": "b"}, "every": 9999999, "uptimes": {}}'])  # fmt: skip
 def test_a_damaged_note_of_the_keeper_counts_as_none(tmp_path: Path, content: str) -> None:
     keeper.note(tmp_path, 60)
     (tmp_path / "leases" / "beat").write_text(content)
@@ -144,3 +190,10 @@ def test_a_damaged_note_of_the_keeper_counts_as_none(tmp_path: Path, content: st
     assert "nothing here ends leases" in keeper.gone(tmp_path)
     keeper.note(tmp_path, 60)
     assert keeper.gone(tmp_path) == ""
+
+
+def test_a_keeper_that_was_seen_at_a_time_to_come_is_gone(tmp_path: Path) -> None:
+    keeper.note(tmp_path, 60)
+    beat = tmp_path / "leases" / "beat"
+    beat.write_text(json.dumps({**json.loads(beat.read_bytes()), "at": {"utc": 9e18, "uptime": 9e9, "boot": moments.now().boot}}))
+    assert "a time to come" in keeper.gone(tmp_path)

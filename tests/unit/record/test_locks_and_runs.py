@@ -123,6 +123,9 @@ def test_the_phase_under_way_and_where_hosts_stopped_are_read_though_the_last_li
         for step in steps:
             runs.write_step(runs.Folder(home, RUN), file, asdict(step))
         file.write('{"host":"","phase":"Verify","sta')
+    damage = b"\n\0\0\xff\n1\n[]\n{}\n" + b"[" * 100_000 + b"\n"  # as after a power cut
+    with (runs.Folder(home, RUN).path / "steps.jsonl").open("ab") as damaged:
+        damaged.write(damage)
     assert runs.last_steps(runs.Folder(home, RUN)) == {"": "Change", "b": "Guard", "c": "Gather"}
     assert runs.last_steps(runs.Folder(home, OTHER)) == {}
 
