@@ -17,12 +17,11 @@ from irctl.cli.option_types import Choice, Value
 def click_option(option: Option) -> click.Option:
     """Make the click option for one parameter of a remediation."""
     if option.type == "bool":
-        return click.Option([f"{option.flag}/{option.negation}"], default=None, required=option.required, help=_help(option))
+        return click.Option([f"{option.flag}/{option.negation}"], required=option.required, help=_help(option))
     return click.Option(
         [option.flag],
         type=_type(option),
         multiple=option.type == "list",
-        default=None,
         required=option.required,
         help=_help(option),
         metavar=_metavar(option),
