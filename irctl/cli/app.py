@@ -103,8 +103,7 @@ def _carry_out(given: list[str]) -> int:
     except IrctlError as error:
         code = _tell(str(error), error.outcome, error.exit_code, given)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        code = INVALID
+        code = _help_or_object(error, given)
     except click.ClickException as error:
         code = _tell(message_of(error), "invalid", INVALID, given)
     except click.Abort:
@@ -112,6 +111,18 @@ def _carry_out(given: list[str]) -> int:
     except Exception as error:
         code = _unexpected(error, given)
     return code if isinstance(code, int) else 0
+
+
+def _help_or_object(error: click.UsageError, given: list[str]) -> int:
+    """A group's help where its command is missing; with --json an error like any other."""
+    if "--json" in given:
+        return _tell(_command_missing(error), "invalid", INVALID, given)
+    click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+    return INVALID
+
+
+def _command_missing(error: click.UsageError) -> str:
+    return f"command: it must be given; {error.ctx.command_path if error.ctx else 'irctl'} --help lists them"
 
 
 def _unexpected(error: Exception, given: list[str]) -> int:
@@ -145,6 +156,8 @@ def message_of(error: click.ClickException) -> str:
         return f"{flag_of(error.param)}: it must be given{example}"
     if isinstance(error, click.BadParameter):
         return f"{flag_of(error.param)}: {printable(_shortened(' '.join(error.message.split())), 300)}"
+    if type(error) is click.UsageError and error.message == "Missing command.":
+        return _command_missing(error)
     message = printable(" ".join(error.format_message().split()), 200)
     return message if message.startswith("-") else f"command: {message}"
 

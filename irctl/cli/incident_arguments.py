@@ -61,7 +61,7 @@ def chosen_id(ctx: click.Context, argument: str | None) -> str:
 
 def chosen_id_and_text(ctx: click.Context, words: tuple[str, ...], name: str) -> tuple[str, str]:
     """The incident and the text of `[ID] TEXT`; `name` is what the help calls the text. Raises Invalid."""
-    if not words or (len(words) == 1 and incidents.ID.fullmatch(words[0])):
+    if not words or (len(words) == 1 and incidents.PART_OF_ID.fullmatch(words[0])):
         raise Invalid(f"{name}: it must be given")
     if len(words) > 2:
         raise invalid(name, "one text is needed; put quotes around it", " ".join(words[1:]))

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import IrctlError
-from irctl.lab import moto
+from irctl.lab import INSTALL, moto
 from irctl.record.folders import make_folder, private
 
 if TYPE_CHECKING:
     import psutil
 
 NEEDED = ("moto", "flask", "flask_cors", "py_partiql_parser")
-LACKING = "The lab has no AWS, for lack of moto; install it with: pip install 'irctl[lab]'"
+LACKING = f"The lab has no AWS, for lack of moto; install it with: {INSTALL}"
 NOBODY = "http://127.0.0.1:1"  # named where there is no server, so that nothing ever goes to the real AWS
 PROFILE = "irctl-lab"
 KEYS = f"[{PROFILE}]\naws_access_key_id = irctl-lab\naws_secret_access_key = irctl-lab\n"

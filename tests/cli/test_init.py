@@ -31,6 +31,8 @@ def test_what_is_there_stays_as_it_is_and_is_checked_all_the_same(irctl: Irctl, 
     assert (done.json["written"], done.json["hosts"]) == ([str(tmp_path / "mine" / "config.yml")], ["web1"])
     again = irctl("init", "--dir", str(tmp_path / "mine"))
     assert (again.code, again.out.count("was there: ")) == (0, 2)
+    other = irctl("init", "--dir", str(tmp_path / "mine"), "--host", "db1", "--host", "web1")
+    assert f"not added: db1; what is there is never changed, so write it into {tmp_path}/mine/inventory yourself\n" in other.out
     assert f"export IRCTL_CONFIG={tmp_path}/mine/config.yml" in again.out
     there.write_text("all: [")
     broken = irctl("init", "--dir", str(tmp_path / "mine"))

@@ -80,6 +80,14 @@ def test_all_that_is_known_about_each_remediation_is_an_object_of_its_schema(irc
             require_valid(document)
 
 
+@pytest.mark.parametrize(("words", "path"), [([], "irctl"), (["content"], "irctl content"), (["remediate"], "irctl remediate")])
+def test_a_command_that_is_missing_is_an_object_too(irctl: Irctl, words: list[str], path: str) -> None:
+    done = irctl("--json", *words)
+    document = only_object(done)
+    require_valid(document)
+    assert (done.code, document["reason"]) == (2, f"command: it must be given; {path} --help lists them")
+
+
 def test_a_default_in_the_catalogue_is_told_whole(irctl: Irctl) -> None:
     assert '["nginx", "-s", "reload"]' in irctl("catalog", "block-ip").out
 

@@ -53,6 +53,10 @@ def command(ctx: click.Context, hosts: tuple[str, ...], folder: str | None) -> N
         return
     for one in (path, inventory):
         click.echo(f"{'written' if any(one in (new, new.parent) for new in written) else 'was there'}: {printable(one, 4096)}")
+    missing = [host for host in hosts if host not in names]
+    if missing:
+        where = printable(inventory, 4096)
+        click.echo(f"not added: {short_list(missing)}; what is there is never changed, so write it into {where} yourself")
     _say_next(path, names, explicit=bool(folder))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog import catalog
 from irctl.cli import completions, render
-from irctl.cli.base import Command, Group, is_quiet, settings_of, wants_json
+from irctl.cli.base import Command, Group, is_quiet, root_of, settings_of, wants_json
 from irctl.cli.orders import carry_out
 from irctl.cli.views import run
 from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
@@ -85,6 +86,7 @@ def fault(ctx: click.Context, name: str) -> int:
     if not running:
         raise NoTarget("the lab does not run; start it with: irctl lab up")
     remediation = catalog.load(name, settings.contents, entry_point="fault")
+    root_of(ctx)["inventory"] = str(lab.inventory)  # whatever inventory is in force, `lab` is a host of this one
     order = Order(remediation, ("lab",), {}, entry_point="fault")
     outcome = carry_out(ctx, order)
     run.show(order, outcome, as_json=wants_json(ctx), quiet=is_quiet(ctx))
@@ -104,5 +106,9 @@ def _tell(ctx: click.Context, lab: Lab, state: str) -> None:
         return
     servers = [f"PostgreSQL on 127.0.0.1:{lab.postgres.port}", *([f"AWS on {aws.removeprefix('http://')}"] if aws else [])]
     click.echo(f"The lab {state}: {', '.join(servers)}, host `lab` of {lab.inventory}")
+    in_force = settings_of(ctx).inventory
+    if Path(in_force.value).expanduser().absolute() != lab.inventory:
+        command = f"export IRCTL_INVENTORY={shlex.quote(str(lab.inventory))}"
+        click.echo(f"Another inventory is in force, by {in_force.origin}; for the lab: {command}")
     if not aws:
         click.echo(lab_aws.LACKING if not lab_aws.installed() else "Its AWS does not run; start it with: irctl lab up")

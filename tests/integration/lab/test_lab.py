@@ -21,7 +21,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from irctl.catalog.content import OURS
 from irctl.errors import UNREACHABLE, IrctlError
 from irctl.lab import moto, postgres
-from irctl.lab.aws import NOBODY, Aws
+from irctl.lab.aws import LACKING, NOBODY, Aws
 from irctl.lab.lab import Lab
 from irctl.lab.postgres import Postgres
 from irctl.record.documents import SCHEMAS
@@ -38,7 +38,11 @@ def test_the_lab_goes_up_and_down_and_says_so(tmp_path: Path) -> None:
         assert up["aws"].startswith("http://127.0.0.1:")
         assert f"was running already: PostgreSQL on 127.0.0.1:{up['postgres']['port']}, AWS on" in irctl("lab", "up").out
         assert irctl("lab", "status").code == 0
-        made = irctl("lab", "fault", "db-connections", "--json")
+        mine = write_inventory(tmp_path, {"db1": {}})
+        other = irctl("lab", "up", IRCTL_INVENTORY=str(mine)).out.splitlines()[1]
+        command = f"export IRCTL_INVENTORY={up['inventory']}"
+        assert other == f"Another inventory is in force, by IRCTL_INVENTORY; for the lab: {command}"
+        made = irctl("lab", "fault", "db-connections", "--json", IRCTL_INVENTORY=str(mine))
         jsonschema.validate(made.json, json.loads((SCHEMAS / "run-1.json").read_text()))
         assert (made.json["outcome"], made.json["remediation"]) == ("changed", "db-connections fault")
         assert "-db-connections-fault-" in made.json["run"]
@@ -258,7 +262,7 @@ def test_without_moto_the_lab_comes_up_and_says_what_is_lacking_and_block_ip_ask
     try:
         up = irctl.python(WITHOUT.format(words=["lab", "up"]))
         assert up.code == 0, up.err
-        assert up.out.splitlines()[1:] == ["The lab has no AWS, for lack of moto; install it with: pip install 'irctl[lab]'"]
+        assert up.out.splitlines()[1:] == [LACKING]
         done = irctl("remediate", "block-ip", "--host", "lab", "--address", "198.51.100.7", "--json", AWS_ACCESS_KEY_ID="AKIAREAL")
         assert (done.code, done.host()["outcome"]) == (UNREACHABLE, "unreachable")
         assert f'Could not connect to the endpoint URL: "{NOBODY}/"' in done.host()["reason"]
