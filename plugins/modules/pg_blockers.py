@@ -69,7 +69,6 @@ refusals:
 
 import json
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
@@ -87,6 +86,7 @@ ARGUMENTS: dict[str, Any] = {
     **PARAMETERS,
 }
 EVIDENCE = "blockers-before.json"
+remember = names.remember
 GONE_SECONDS = 10.0
 
 
@@ -112,18 +112,9 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
         "matching": listing["matching"],
         "summary": blockers.summary(listing),
         "in_short": blockers.usage(listing),
-        "refusals": blockers.refusals(listing, asked["limit"]) or _missing(server, params),
+        "refusals": blockers.refusals(listing, asked["limit"]) or names.unknown(server, params),
         "msg": blockers.in_words(listing, params["waiting_for"]),
     }
-
-
-def remember(arguments: dict[str, Any], evidence: Iterable[Any]) -> list[str]:
-    """Which of the applications that are asked for stand in earlier evidence: they were there until a run ended them."""
-    return names.remembered(arguments.get("application") or [], evidence)
-
-
-def _missing(server: Server, params: dict[str, Any], *, applications: bool = True) -> list[str]:
-    return names.missing(server.ask(names.KNOWN, names.asked(params)), applications=applications)
 
 
 def _proved(server: Server, asked: dict[str, Any], params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -133,7 +124,7 @@ def _proved(server: Server, asked: dict[str, Any], params: dict[str, Any], check
     obstacles = blockers.obstacles(listing)
     if (listing["matching"] or obstacles) and not check_mode:
         raise Failure(" ".join([f"{message}.", *obstacles]))
-    missing = _missing(server, params, applications=False)  # an application may have gone
+    missing = names.unknown(server, params, applications=False)  # an application may have gone
     unjudged = [*sessions.missing_grants(listing["server"]), *missing, *blockers.unexplained(listing)]
     if unjudged and not check_mode:
         raise Undecided(" ".join(unjudged))
@@ -152,7 +143,7 @@ def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[s
 
 
 def _described(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
-    described = blockers.keepable(server.ask(blockers.DESCRIBED, asked))
+    described = sessions.keepable(server.ask(blockers.DESCRIBED, asked))
     evidence = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     affected = [blockers.identified(session) for session in described if session["verdict"] == "free"]
     return {"changed": False, "evidence": {EVIDENCE: evidence}, "affected": affected, "msg": EVIDENCE}

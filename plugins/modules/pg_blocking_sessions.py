@@ -41,9 +41,8 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_blockers, postgres
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import blocking_clients
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect, libpq_settings
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import blocking_clients, drill_sessions
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect, libpq_settings
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
 
 SHARED = ("postgres_",)
@@ -55,14 +54,6 @@ ARGUMENTS: dict[str, Any] = {
 APPLICATION = "irctl-drill-batch"
 SESSIONS = 5
 LONGEST_WAIT = 60  # seconds
-GONE_SECONDS = 10.0
-
-_OURS = """WITH given AS (SELECT $1::jsonb AS p), ours AS (SELECT pid, application_name FROM pg_stat_activity, given
-  WHERE usename = current_user AND right(query, length(p->>'mark')) = p->>'mark')"""
-BLOCKING = f"{_OURS} SELECT to_json(count(*)) FROM ours, given WHERE application_name = p->>'application'"
-THERE = f"{_OURS} SELECT to_json(count(*)) FROM ours"
-ENDED = f"{_OURS} SELECT to_json(count(*) FILTER (WHERE pg_terminate_backend(pid))) FROM ours"
-GIVEN = {"mark": blocking_clients.MARK, "application": APPLICATION}
 
 Params = dict[str, Any]
 Result = dict[str, Any]
@@ -72,8 +63,8 @@ def run(params: Params, check_mode: bool) -> Result:
     """Open the sessions or end them, unless in check mode. Raises Failure when it does not work for all, or ValueError."""
     with connect(params) as server:
         if params["state"] == "ended":
-            return _ended(server, check_mode)
-        blocking = server.ask(BLOCKING, GIVEN)
+            return drill_sessions.end(server, blocking_clients.MARK, check_mode)
+        blocking = drill_sessions.applications(server, blocking_clients.MARK).count(APPLICATION)
     return _opened(params, blocking, check_mode)
 
 
@@ -88,17 +79,6 @@ def _opened(params: Params, blocking: int, check_mode: bool) -> Result:
     if age <= LONGEST_WAIT:
         time.sleep(age + 0.2)
     return {"changed": True, "opened": SESSIONS, "msg": f"{counted(SESSIONS)} opened, 2 of them wait for others"}
-
-
-def _ended(server: Server, check_mode: bool) -> Result:
-    number, until = server.ask(THERE, GIVEN), time.monotonic() + GONE_SECONDS
-    while not check_mode and server.ask(ENDED, GIVEN):
-        if time.monotonic() > until:
-            raise Failure(f"Some of the drill's sessions did not end in {GONE_SECONDS:.0f} s.")
-        time.sleep(0.05)
-    would = "would be " if check_mode else ""
-    message = f"{counted(number)} {would}ended" if number else "none of the drill's sessions is there"
-    return {"changed": number > 0, "msg": message}
 
 
 def main() -> None:

@@ -42,9 +42,8 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import idle_clients
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, connect, libpq_settings
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import drill_sessions, idle_clients
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect, libpq_settings
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
 
 SHARED = ("postgres_",)
@@ -62,12 +61,6 @@ OTHERS = [
     {"application": "pgbouncer", "statement": "SELECT 1", "commit": True},
 ]
 LONGEST_WAIT = 60  # seconds
-GONE_SECONDS = 10.0
-
-_OURS = """WITH given AS (SELECT $1::jsonb AS p), ours AS (SELECT pid, application_name FROM pg_stat_activity, given
-  WHERE usename = current_user AND right(query, length(p->>'mark')) = p->>'mark')"""
-THERE = f"{_OURS} SELECT coalesce(json_agg(application_name), '[]') FROM ours"
-ENDED = f"{_OURS} SELECT to_json(count(*) FILTER (WHERE pg_terminate_backend(pid))) FROM ours"
 
 Params = dict[str, Any]
 Result = dict[str, Any]
@@ -76,8 +69,9 @@ Result = dict[str, Any]
 def run(params: Params, check_mode: bool) -> Result:
     """Open the sessions or end them, unless in check mode. Raises Failure when it does not work for all, or ValueError."""
     with connect(params) as server:
-        there = server.ask(THERE, {"mark": idle_clients.MARK})
-        return _ended(server, len(there), check_mode) if params["state"] == "ended" else _opened(params, there, check_mode)
+        if params["state"] == "ended":
+            return drill_sessions.end(server, idle_clients.MARK, check_mode)
+        return _opened(params, drill_sessions.applications(server, idle_clients.MARK), check_mode)
 
 
 def _opened(params: Params, there: list[str], check_mode: bool) -> Result:
@@ -102,16 +96,6 @@ def missing(wanted: list[dict[str, Any]], there: list[str]) -> list[dict[str, An
         if left[one["application"]] < 0:
             found.append(one)
     return found
-
-
-def _ended(server: Server, there: int, check_mode: bool) -> Result:
-    until = time.monotonic() + GONE_SECONDS
-    while not check_mode and server.ask(ENDED, {"mark": idle_clients.MARK}):
-        if time.monotonic() > until:
-            raise Failure(f"Some of the drill's sessions did not end in {GONE_SECONDS:.0f} s.")
-        time.sleep(0.05)
-    would = "would be " if check_mode else ""
-    return {"changed": there > 0, "msg": f"{counted(there)} {would}ended" if there else "none of the drill's sessions is there"}
 
 
 def main() -> None:

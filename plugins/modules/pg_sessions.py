@@ -64,7 +64,6 @@ refusals:
 
 import json
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
@@ -82,6 +81,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 GONE_SECONDS = 10.0
 EVIDENCE = "sessions-before.json"
+remember = names.remember
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -106,18 +106,9 @@ def _listed(server: Server, asked: dict[str, Any], params: dict[str, Any]) -> di
         "matching": listing["matching"],
         "summary": sessions.summary(listing),
         "in_short": sessions.usage(listing),
-        "refusals": sessions.refusals(listing, asked["limit"]) or _missing(server, params),
+        "refusals": sessions.refusals(listing, asked["limit"]) or names.unknown(server, params),
         "msg": sessions.in_words(listing, params["idle_for"]),
     }
-
-
-def remember(arguments: dict[str, Any], evidence: Iterable[Any]) -> list[str]:
-    """Which of the applications that are asked for stand in earlier evidence: they were there until a run ended them."""
-    return names.remembered(arguments.get("application") or [], evidence)
-
-
-def _missing(server: Server, params: dict[str, Any], *, applications: bool = True) -> list[str]:
-    return names.missing(server.ask(names.KNOWN, names.asked(params)), applications=applications)
 
 
 def _verified(server: Server, asked: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -136,7 +127,7 @@ def _proved(server: Server, asked: dict[str, Any], params: dict[str, Any], check
     said = sessions.in_words(listing, params["idle_for"])
     if listing["matching"] and not check_mode:
         raise Failure(said)
-    missing = _missing(server, params, applications=False)  # an application may have gone
+    missing = names.unknown(server, params, applications=False)  # an application may have gone
     unjudged = [*sessions.missing_grants(listing["server"]), *missing, *sessions.doubts(listing)]
     if unjudged and not check_mode:
         raise Undecided(" ".join(unjudged))

@@ -7,7 +7,6 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import without_values
 
 # A root is a session that blocks others and waits for no lock itself. Each is 'pid/start/start of its statement'.
 # A waiting parallel worker counts as its leader, because PostgreSQL names the leader as the one who blocks.
@@ -223,14 +222,3 @@ def identified(session: Mapping[str, Any]) -> dict[str, Any]:
     """What tells a described session from the others."""
     columns = ("pid", "user", "database", "application", "client", "state", "in_state_seconds", "last_statement")
     return {column: session[column] for column in columns}
-
-
-def keepable(described: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The described sessions as evidence may hold them: statements without values, text without control characters."""
-    return [
-        {
-            **{key: values.printable(value) if isinstance(value, str) else value for key, value in session.items()},
-            "last_statement": without_values(session["last_statement"] or ""),
-        }
-        for session in described
-    ]

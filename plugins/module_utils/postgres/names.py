@@ -1,4 +1,4 @@
-"""Whether the databases, users and applications that a person names are there. Pure: a statement, facts in, sentences out."""
+"""Whether the databases, users and applications that a person names are there."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def asked(params: Mapping[str, Any]) -> dict[str, list[str]]:
     """The names that module arguments hold, by their kind, without the applications that earlier runs have seen."""
     applications = [name for name in params["application"] if name not in params["remembered"]]
     return {"databases": params["database"], "users": params["user"], "applications": applications}
+
+
+def unknown(server: Any, params: Mapping[str, Any], *, applications: bool = True) -> list[str]:
+    """Ask the server, and return a sentence for each name in the module's arguments that is not there. Raises Failure."""
+    return missing(server.ask(KNOWN, asked(params)), applications=applications)
+
+
+def remember(arguments: Mapping[str, Any], evidence: Iterable[Any]) -> list[str]:
+    """Which of the applications that are asked for stand in earlier evidence: they were there until a run ended them."""
+    return remembered(arguments.get("application") or [], evidence)
 
 
 def remembered(applications: Iterable[str], evidence: Iterable[Any]) -> list[str]:
