@@ -121,6 +121,8 @@ class OverPsycopg:
         self._encoding = ""
         try:
             self._connection = psycopg.connect(autocommit=True, cursor_factory=psycopg.RawCursor, **settings)  # type: ignore[arg-type]
+        except psycopg.errors.ConnectionTimeout as error:  # nobody said anything: a second attempt would only wait as long again
+            raise refused_connection.explained(str(error), refused_connection.Attempt("")) from None
         except psycopg.OperationalError as error:
             raise refused_connection.reason(settings, str(error), CONNECT_SECONDS) from None
 
