@@ -37,12 +37,18 @@ _HARMLESS = re.compile(  # how a name ends that is about a secret and not one: -
 # Lines
 
 _QUOTED = r"\\?\"(?:\\.|[^\"\\])*\"?|'[^']*'?"
+_SQL = r"(?:'(?:''|\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"  # a text in a statement
 _NAME = re.compile(r"(?<![\w.-])([\w.-]+)\\?[\"']?\]?\s*(=>|:=|[=:])\s*")
 _VALUE = re.compile(rf"{_QUOTED}|[^\s\"';&]+")
 _WITHIN = (
     (re.compile(r"(?i)\b((?:proxy-)?authorization\s*:\s*(?:[a-z-]+[ \t]+(?=\S))?)[^\"'\r\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b((?:set-)?cookie\s*:\s*)[^\"'\r\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@\"']*:)[^\s/\"']+@"), rf"\1{HIDDEN}@"),
+    (
+        re.compile(rf"(?i)(\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)(?:\s+password)?|passw(?:or)?d)(?:\s+|\s*[(=]\s*)){_SQL}"),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(rf"(\.auth\(\s*{_SQL}\s*,\s*){_SQL}"), rf"\1{HIDDEN}"),
 )
 _TOKEN = re.compile(r"(?:\"(?:\\.|[^\"\\])*\"?|'[^']*'?|\\.|[^\s\"'\\;|&()`])+|[;|&()`\\]+", re.DOTALL)
 _WRAPPED = re.compile(r"\\.|(?P<quote>[\"'])(?P<within>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)", re.DOTALL)
@@ -50,7 +56,7 @@ _SPACE = re.compile(r"\s")
 _ENDS = frozenset(";|&()`")
 _COMMAND = re.compile(
     r"(?:^|[\s\"'(])--?\w|\b(?:set|config|rabbitmqctl|vault|mc|mysqladmin|nmcli|htpasswd|mkpasswd"
-    r"|openssl|wpa_passphrase|iwconfig|radtest|teamviewer|ansible-vault|rclone|xfreerdp\d*)\b"
+    r"|openssl|wpa_passphrase|sqlplus|sqlldr|expdp|impdp|rman|ngrok|bw|iwconfig|radtest|teamviewer|ansible-vault|rclone|xfreerdp\d*)\b"
 )
 
 # Programs
@@ -60,7 +66,7 @@ _COMMAND = re.compile(
 class _Form:
     """How a program takes a secret: in the word after one of `apart`, in the same word after one of `glued`, or as a bare word.
 
-    With `after` only once one of these words was given.
+    With `after` only once one of these words was given; with `slash` as NAME/PASSWORD.
     """
 
     program: re.Pattern[str]
@@ -68,10 +74,11 @@ class _Form:
     glued: tuple[str, ...] = ()
     bare: bool = False
     after: frozenset[str] = frozenset()
+    slash: bool = False
 
 
-def _form(program: str, apart: str = "", glued: str = "", *, bare: bool = False, after: str = "") -> _Form:
-    return _Form(re.compile(program), frozenset(apart.split()), tuple(glued.split()), bare, frozenset(after.split()))
+def _form(program: str, apart: str = "", glued: str = "", *, bare: bool = False, after: str = "", slash: bool = False) -> _Form:
+    return _Form(re.compile(program), frozenset(apart.split()), tuple(glued.split()), bare, frozenset(after.split()), slash)
 
 
 _FORMS = (
@@ -93,7 +100,7 @@ _FORMS = (
     _form(r"ansible-vault", bare=True, after="encrypt_string"),
     _form(r"rclone", bare=True, after="obscure"),
     _form(r"wpa_passphrase|radtest", bare=True),
-    _form(r"sqlcmd|bcp|osql|tsql|zip|unzip|ipmitool", "-P", "-P"),
+    _form(r"sqlcmd|bcp|[io]sql|tsql|zip|unzip|ipmitool", "-P", "-P"),
     _form(r"snmp\w+", "-c -A -X", "-c -A -X"),
     _form(r"u?nrar|rar", glued="-p -hp"),
     _form(r"xfreerdp\d*", glued="/p:"),
@@ -101,12 +108,21 @@ _FORMS = (
     _form(r"influx|doctl", "-t -p"),
     _form(r"htpasswd", bare=True, after="-b -bc -cb -bB -Bb -nb -bn -nbB -bnB -cbB -bcB"),
     _form(r"mkpasswd", bare=True),
+    _form(r"sqlplus|sqlldr|expdp|impdp|rman", slash=True),
+    _form(r"erl|iex|elixir|beam[\w.]*", "-setcookie --cookie"),
+    _form(r"swaks", "-ap"),
+    _form(r"knife", "-P"),
+    _form(r"squidclient", "-w -W"),
+    _form(r"jboss-cli[\w.]*", glued="-p="),
+    _form(r"ngrok", bare=True, after="authtoken add-authtoken"),
+    _form(r"bw", bare=True, after="login unlock"),
     _form(r"rabbitmqctl", bare=True, after="add_user change_password authenticate_user"),
     _form(r"vault", bare=True, after="login put"),
     _form(r"mc", bare=True, after="set add"),
 )
 _USER = re.compile(r"-[A-Za-z]{0,6}[uU]|--user|--proxy-user|--auth|--cert|-E")  # their value is NAME:PASSWORD, or NAME%PASSWORD
 _JOINED_USER = re.compile(r"(--(?:user|proxy-user|auth|cert)=|-[uU])([^\s:%=]*[:%].+)", re.DOTALL)
+_SLASH = re.compile(r"((?:userid=)?[\w$#]+/)[^@/\s]+((?:@\S*)?)")
 _INTERPRETER = re.compile(r"(?:python|pypy|perl|ruby|node|php)[\d.]*")
 _CODE = re.compile(r"-[A-Za-z]{0,6}[cer]|--eval")  # what an interpreter gets after it is a program
 _PLAIN = re.compile(r"--?[\w-]+|[\w-]+\.[a-z]{1,4}|~?/(?:[\w.-]+/)+[\w.-]+|\d{1,5}|\d{1,3}(?:\.\d{1,3}){3}")
@@ -231,6 +247,8 @@ class _Command:
         for form in self._in_force():
             if form.bare and not bare.startswith("-") and not form.program.fullmatch(_base(bare)):
                 return HIDDEN
+            if form.slash and (match := _SLASH.fullmatch(bare)):
+                return match[1] + HIDDEN + match[2]
             if glued := next((one for one in form.glued if bare.startswith(one) and len(bare) > len(one)), ""):
                 return glued + HIDDEN
         if (match := _JOINED_USER.fullmatch(bare)) and "://" not in bare:
