@@ -47,8 +47,9 @@ class Lease:
     why: str = ""
 
     def remaining(self, now: Moment, uptimes: Mapping[str, float]) -> float:
-        """Seconds until it must end; negative where that is past."""
-        return self.seconds - moments.elapsed(self.armed, now, uptimes)
+        """Seconds until it must end; negative where that is past, and 0 where it was armed at a time to come."""
+        passed = moments.elapsed(self.armed, now, uptimes)
+        return self.seconds - passed if passed >= 0 else 0.0
 
     def due(self, now: Moment, uptimes: Mapping[str, float]) -> bool:
         """Whether it must end now; after a failed attempt, whether to try again."""
@@ -108,7 +109,7 @@ def contradiction(lease: Lease, armed: Lease) -> str:
     same = ("remediation", "hosts", "inventory", "content", "incident")
     other = next((name for name in same if getattr(lease, name) != getattr(armed, name)), "")
     begun, known = lease.armed, armed.armed
-    later = begun.boot != known.boot or begun.uptime > known.uptime or begun.utc > known.utc
+    later = begun.utc > known.utc or (begun.boot == known.boot and begun.uptime > known.uptime)
     longer = next((name for name in ("seconds", "limit") if getattr(lease, name) > getattr(armed, name)), "")
     return other or longer or ("armed" if later else "")
 

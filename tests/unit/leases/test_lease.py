@@ -113,7 +113,7 @@ def test_a_damaged_or_missing_file_is_told_and_its_lease_is_known_from_the_journ
         ("inventory", "/elsewhere"),
         ("content", "/elsewhere"),
         ("armed", {"utc": 4e18, "uptime": 4e18, "boot": moments.now().boot}),
-        ("armed", {"utc": 1.0, "uptime": 1.0, "boot": "another"}),
+        ("armed", {"utc": 4e18, "uptime": 1.0, "boot": "another"}),
     ],
 )
 def test_a_file_by_which_a_lease_would_end_later_or_elsewhere_than_the_journal_knows_is_damaged(
@@ -125,6 +125,11 @@ def test_a_file_by_which_a_lease_would_end_later_or_elsewhere_than_the_journal_k
     on = register.read(tmp_path)
     assert on.leases == [lease]
     assert f"its {field} is not what the journal knows; it is ended by what the journal knows of it" in on.problems[0]
+
+
+def test_a_lease_that_was_armed_in_a_time_to_come_ends() -> None:
+    now = moments.now()
+    assert replace(LEASE, armed=Moment(1.0, 4e18, now.boot)).due(now, {})
 
 
 def test_an_attempt_that_was_made_in_a_time_to_come_keeps_no_lease_from_its_end() -> None:
