@@ -57,7 +57,8 @@ def _help(option: Option) -> str:
     if option.type == "bool":
         lines.append(f"Default: {option.flag if option.default else option.negation}.")
     elif option.default not in (None, [], ""):
-        lines.append(f"Default: {option.default}.")
+        default = option.default if isinstance(option.default, list) else [option.default]
+        lines.append(f"Default: {', '.join(map(str, default))}.")
     if option.type != "bool" and (text := option.typed_example):
         lines.append(f"Example: {text}")
     return " ".join(lines)

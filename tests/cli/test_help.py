@@ -82,6 +82,17 @@ def test_every_option_is_explained() -> None:
         assert all(re.search(r"\S(  +|\n +)[A-Z]", entry) for entry in entries), path
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "110"])
+def test_an_example_that_is_longer_than_a_line_is_on_one_line_all_the_same(irctl: Irctl, columns: str) -> None:
+    lines = [line.strip() for line in irctl("remediate", "purge-evidence", "--help", COLUMNS=columns).out.splitlines()]
+    assert any(re.fullmatch(r"(.* )?Example: --list /var/lib/\S*/purge-list\.txt", line) for line in lines), lines
+    assert any(re.fullmatch(r"(.* )?Example: --list-hash [0-9a-f]{64}", line) for line in lines), lines
+
+
+def test_a_default_that_is_a_list_is_told_in_plain_words(irctl: Irctl) -> None:
+    assert "Default: /var/log. " in " ".join(irctl("remediate", "capture-evidence", "--help").out.split())
+
+
 @pytest.mark.parametrize("word", ["-h", "--help"])
 def test_help_has_a_short_and_a_long_name_anywhere(irctl: Irctl, word: str) -> None:
     assert irctl("remediate", "db-connections", word).out == irctl("remediate", "db-connections", "--help").out
