@@ -13,6 +13,8 @@ from typing import NamedTuple
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.errors import Invalid
 
+OURS = "irctl.runbooks"
+_DELEGATES = re.compile(r"\bdelegate_to\b(?!: localhost$)", re.MULTILINE)
 CONFIG = "ansible.cfg"  # every other name begins with that of a collection
 
 
@@ -38,9 +40,10 @@ class Snapshot:
         return whole.hexdigest()
 
     def words(self) -> list[str]:
-        """Every word of the playbooks and roles: a variable that these read is one of them."""
+        """Every word of the playbooks, roles and users' plugins: a variable that these read is one of them."""
         texts = [file.content.decode(errors="replace") for name, file in self.files.items() if _tells_what_to_do(name)]
-        return sorted({word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text)})
+        words = {word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text)}
+        return sorted(words if any(map(_DELEGATES.search, texts)) else words - {"delegate_to"})
 
     def write(self, root: Path) -> None:
         """Write ansible.cfg, and the collections below ansible_collections/, into a private folder. Raises OSError."""
@@ -65,7 +68,11 @@ def read(path: Path) -> File:
 
 
 def _tells_what_to_do(name: str) -> bool:
-    return "/roles/" in name or "/playbooks/" in name
+    """Ours, and modules, read what they are handed alone; an action or a filter of a user's may ask for any variable."""
+    place = name.partition("/")[2]
+    if place.startswith("plugins/"):
+        return not name.startswith(f"{OURS}/") and not place.startswith("plugins/modules/")
+    return place.startswith(("roles/", "playbooks/"))
 
 
 def _place(name: str) -> str:

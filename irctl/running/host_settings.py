@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -14,12 +15,16 @@ from ansible.parsing.vault import EncryptedString
 from ansible.template import Templar
 
 REACH = "ansible_"  # the beginning of each variable by which Ansible connects, becomes somebody else and finds an interpreter
-NOT_SAID = {"group_names", "inventory_dir", "inventory_file", "inventory_hostname", "inventory_hostname_short"}
+NOT_SAID = {"inventory_dir", "inventory_file", "inventory_hostname", "inventory_hostname_short"}
 NO_TEMPLATE = {"irctl_drills"}  # the mark of hosts that take faults counts only as it stands in the inventory
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential|private|auth", re.IGNORECASE)
 _PLACE = re.compile(r"(file|path|dir|folder|root|user|method|mode|checking)s?\Z", re.IGNORECASE)  # says where a secret is, or how
 _ADDRESS_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _TEMPLATE = re.compile(r"\{[{%]")
+
+
+ELSEWHERE = {"hostvars", "groups", "delegate_to"}  # by which a role reads, or acts on, hosts that are not its own
+OTHERS = "other_hosts_and_groups"  # what a plan calls them
 
 
 class Unresolved(Exception):
@@ -42,6 +47,25 @@ def settings(host: Any, names: Iterable[str], manager: Any, loader: Any) -> dict
     if templates:
         found |= _resolved(host, found, templates, manager, loader)
     return {name: _shown(name, value) for name, value in found.items()}
+
+
+def others(known: Iterable[Any], groups: Mapping[str, Any], names: Iterable[str], manager: Any, loader: Any) -> str:
+    """How many hosts these are, and a fingerprint of their settings and of who is in which group."""
+    names, hosts = list(names), {host.name: host for host in known}
+    document = {
+        "hosts": {name: _settings_or_why_not(hosts[name], names, manager, loader) for name in sorted(hosts)},
+        "groups": {name: sorted(host.name for host in groups[name].get_hosts()) for name in sorted(groups)},
+    }
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
+    return f"{len(hosts)}, with the fingerprint {digest[:24]}"
+
+
+def _settings_or_why_not(host: Any, names: Iterable[str], manager: Any, loader: Any) -> Any:
+    """A host that nothing is to be done on keeps no run from beginning."""
+    try:
+        return settings(host, names, manager, loader)
+    except Unresolved as error:
+        return str(error)
 
 
 def _resolved(host: Any, values: Mapping[str, Any], names: Iterable[str], manager: Any, loader: Any) -> dict[str, Any]:

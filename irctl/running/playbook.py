@@ -41,6 +41,10 @@ def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> 
             found[name] = host_settings.settings(host, job["variables"], manager, loader)
         except host_settings.Unresolved as error:
             unresolved.append(str(error))
+    if host_settings.ELSEWHERE & {*job["variables"]}:
+        rest = [host for name, host in inventory.hosts.items() if name not in hosts]
+        elsewhere = host_settings.others(rest, inventory.groups, job["variables"], manager, loader)
+        found = {name: {**one, host_settings.OTHERS: elsewhere} for name, one in found.items()}
     return {
         "hosts": found,
         "unresolved": unresolved,

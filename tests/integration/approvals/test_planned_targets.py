@@ -59,6 +59,25 @@ def test_what_a_group_says_counts_too(office: Office) -> None:
     office.refused(office.run("--plan", plan), HERE)
 
 
+def test_what_a_role_reads_of_groups_and_other_hosts_and_a_plugin_of_variables_is_in_the_plan(office: Office) -> None:
+    root, file = office.collection.root, office.collection.irctl.inventory
+    tasks = root / "roles" / "freeze" / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text() + "# group_names hostvars acme.fixes.zap\n")
+    (root / "plugins" / "action").mkdir(parents=True, exist_ok=True)
+    (root / "plugins" / "action" / "zap.py").write_text("PORT = 'zap_port'\n")
+
+    def plan(group: str, port: int, there: str) -> str:
+        hosts = {"here": {**LOCAL, "zap_port": port}, "there": {**LOCAL, "ansible_host": there, "x": "{{ nobody_knows }}"}}
+        file.write_text(yaml.safe_dump({"all": {"hosts": hosts, "children": {group: {"hosts": {"here": {}}}}}}))
+        done = office.by("ana@example.com", "plan", "freeze", "--host", "here", "--json")
+        assert done.code == 0, done.err
+        return str(done.json["plan_hash"])
+
+    states = [("primary", 1, "10.0.0.1"), ("replica", 1, "10.0.0.1"), ("primary", 2, "10.0.0.1"), ("primary", 1, "10.0.0.2")]
+    assert len({plan(*state) for state in states}) == len(states)
+    assert plan(*states[0]) == plan(*states[0])
+
+
 def test_an_inventory_that_says_the_same_runs(office: Office) -> None:
     inventory(office, ansible_become_user="app", freeze_level="{{ depth }}", depth=2)
     plan = office.approved()
