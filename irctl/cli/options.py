@@ -15,14 +15,14 @@ from irctl.cli.option_types import Choice, Value
 
 
 def click_option(option: Option) -> click.Option:
-    """Make the click option for one parameter of a remediation."""
+    """Make the click option for one parameter of a remediation. What is required may stand in the inventory instead."""
     if option.type == "bool":
-        return click.Option([f"{option.flag}/{option.negation}"], required=option.required, help=_help(option))
+        return click.Option([f"{option.flag}/{option.negation}"], default=None, help=_help(option))
     return click.Option(
         [option.flag],
         type=_type(option),
         multiple=option.type == "list",
-        required=option.required,
+        default=None,
         help=_help(option),
         metavar=_metavar(option),
         shell_complete=completions.list_files if option.type == "list" else None,

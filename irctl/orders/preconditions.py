@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
 from irctl.catalog.unknown_names import nearest
 from irctl.errors import Invalid, NoTarget, Refused
 from irctl.leases import keeper, stops
@@ -40,7 +40,19 @@ def targets(order: Order, inventory: Mapping[str, Any]) -> dict[str, Any]:
     for message in inventory["unresolved"]:
         raise Invalid(f"inventory: {printable(message)}")
     _require_folders(inventory["hosts"])
+    _require_parameters(order, inventory["hosts"])
     return _marked(inventory["hosts"]) if order.drill else dict(inventory["hosts"])
+
+
+def _require_parameters(order: Order, hosts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises Invalid where a parameter that is required was not typed, and a host's inventory has none either."""
+    for option in order.remediation.options:
+        if option.required and option.variable not in order.given:
+            without = [name for name, settings in hosts.items() if settings.get(option.variable) in (None, "", [])]
+            if without:
+                where = f"or {option.variable} set in the inventory of {printable(first_few(without), 200)}"
+                example = f", such as {option.typed_example}" if option.typed_example else ""
+                raise Invalid(f"{option.flag or option.variable}: it must be given{example}, {where}")
 
 
 def _require_folders(hosts: Iterable[str]) -> None:

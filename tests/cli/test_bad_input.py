@@ -172,7 +172,6 @@ def test_a_run_that_is_not_there_is_refused(refused: Refused) -> None:
 def test_no_host_is_refused_with_an_example(refused: Refused) -> None:
     assert refused("remediate", "db-connections") == "--host: it must be given, such as --host prod"
     assert refused("plan", "db-connections").startswith("--host: it must be given")
-    assert refused("remediate", "renew-certificate", "--host", "db1") == "--name: it must be given"
     assert refused("diagnose", "postgres").startswith("--host: it must be given")
 
 

@@ -42,13 +42,6 @@ def test_only_what_was_typed_is_sent() -> None:
     assert typed("--idle-for", "10m") == {"x_idle_for": "10m"}, "typed, though it is the default"
 
 
-@pytest.mark.parametrize("kind", ["str", "bool", "list"])
-def test_an_option_that_is_required_is_missed(kind: str) -> None:
-    option = options.click_option(Option("x_which", "--which", kind, "Which.", required=True))
-    with pytest.raises(click.MissingParameter):
-        click.Command("x", params=[option]).make_context("x", [])
-
-
 def test_a_variable_of_the_environment_is_not_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X_MAX", "7")
     assert typed() == {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from irctl.errors import NoTarget, Refused
+from irctl.catalog.definition import Option
+from irctl.errors import Invalid, NoTarget, Refused
 from irctl.orders import preconditions
 from tests.unit.orders.test_order import order
 
@@ -31,6 +33,17 @@ def test_every_host_of_a_drill_is_marked_and_the_mark_is_no_part_of_its_settings
     with pytest.raises(Refused, match="does not mark b and 1 more with irctl_drills: allowed; nothing was run"):
         preconditions.targets(order(drill=True), inventory(hosts={"a": allowed, "b": bare, "c": {}}))
     assert preconditions.targets(order(), inventory(hosts={"b": bare})) == {"b": bare}
+
+
+def test_what_is_required_is_typed_or_stands_in_the_inventory_of_each_host() -> None:
+    option = Option("x_name", "--name", "str", "Which.", required=True, example="shop")
+    asked = order()
+    asked = replace(asked, remediation=replace(asked.remediation, options=(option,)))
+    hosts = inventory(hosts={"a": {"x_name": "here"}, "b": {"x_name": ""}, "c": {}})
+    with pytest.raises(Invalid, match=r"--name: it must be given, such as --name shop, or x_name set in the inventory of b, c$"):
+        preconditions.targets(asked, hosts)
+    assert preconditions.targets(replace(asked, given={"x_name": "there"}), hosts).keys() == {"a", "b", "c"}
+    assert preconditions.targets(asked, inventory(hosts={"a": {"x_name": "here"}})).keys() == {"a"}
 
 
 @pytest.mark.parametrize("names", [["a,b", "a_b"], [".."], ["x", "."]])
