@@ -79,6 +79,15 @@ def doubts(ruleset: Iterable[Mapping[str, Any]]) -> Iterator[Doubt]:
         if any("fwd" in part for part in entry.get("rule", {}).get("expr", [])):
             place = f"{entry['rule']['family']} {entry['rule']['table']} {chain}"
             yield Doubt("fwd", place, "it hands packets to another interface before any other chain")
+        if any(_writes_source(part) for part in entry.get("rule", {}).get("expr", [])):
+            place = f"{entry['rule']['family']} {entry['rule']['table']} {chain}"
+            yield Doubt("saddr set", place, "it writes another source into packets, and the sets are asked for that one")
+
+
+def _writes_source(part: Mapping[str, Any]) -> bool:
+    """Whether it changes the source address of a packet, or a place in it that only a number names."""
+    payload = part["mangle"].get("key", {}).get("payload", {}) if "mangle" in part else {}
+    return payload.get("field") == "saddr" or "base" in payload
 
 
 def _drops_all(chain: Chain, known: Mapping[str, Chain], name: str, version: int) -> bool:

@@ -118,6 +118,17 @@ def test_a_flowtable_is_no_proof_until_somebody_vouches_for_it(net: Net) -> None
     assert net.outcome(ATTACKER, vouched=["inet router fast"])[0] == "blocked"
 
 
+def test_a_rule_that_writes_another_source_leads_past_the_set(net: Net) -> None:
+    """The answer goes to the other address, so it is the kernel's counter that shows that nothing was dropped."""
+    write(net, "add chain inet irctl in { type filter hook prerouting priority -300; }\n"
+          f"add rule inet irctl in ip saddr {ATTACKER} ip saddr set 198.51.100.77\n"
+          "add rule inet irctl in ip saddr @blocked_v4 counter drop\n")  # fmt: skip
+    outcome, why = net.outcome(ATTACKER)
+    assert (outcome, "because of 'saddr set' in inet irctl in" in why) == ("undecided", True), why
+    assert not net.reaches("attacker")
+    assert "counter packets 0 bytes 0 drop" in net.nft("list", "table", "inet", "irctl")
+
+
 def test_a_set_that_lets_go_by_itself_is_no_block_for_good(net: Net) -> None:
     rules = "add chain inet irctl in { type filter hook prerouting priority 0; }\nDROP\n"
     write(net, rules, own="timeout 1h;")

@@ -139,6 +139,12 @@ def test_what_is_behind_a_flowtable_or_handed_on_is_doubted() -> None:
     table = {"flowtable": {"family": "inet", "table": "router", "name": "fast"}}
     handing = {"rule": {"family": "netdev", "table": "t", "chain": "c", "expr": [{"fwd": {"dev": "eth1"}}]}}
     assert [(one.what, one.place) for one in doubts([table, handing])] == [("flowtable", "inet router fast"), ("fwd", "netdev t c")]
+    key = {"payload": {"protocol": "ip", "field": "saddr"}}
+    writing = {"rule": {"family": "ip", "table": "t", "chain": "c", "expr": [{"mangle": {"key": key, "value": "10.0.0.1"}}]}}
+    marking = {
+        "rule": {"family": "ip", "table": "t", "chain": "c", "expr": [{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 1}}]}
+    }
+    assert [(one.what, one.place) for one in doubts([writing, marking])] == [("saddr set", "ip t c")]
 
 
 def test_a_set_that_lets_go_of_everything_keeps_nothing_for_good() -> None:
