@@ -105,7 +105,9 @@ def test_galaxy_takes_the_built_collection_without_a_warning(built: Path, tmp_pa
     assert [line for line in complaints if "Ignore files skip ansible-test sanity tests" not in line] == []
     contents = json.loads((tmp_path / "importer_result.json").read_text())["docs_blob"]["contents"]
     documented = {
-        one["content_name"] for one in contents if one["content_type"] == "module" and one["doc_strings"]["doc"]["options"]
+        one["content_name"]
+        for one in contents
+        if one["content_type"] == "module" and one["doc_strings"]["doc"]["short_description"]
     }
     assert documented == {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
 
