@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
 from irctl.catalog.snapshot import CONFIG, File, Snapshot, read
+from irctl.errors import Invalid
 from irctl.trusted_paths import require_file_not_everybodys, require_not_everybodys
 
 ALWAYS = ("plugins/callback/events.py", "plugins/strategy/crews.py", "plugins/shell/tethered.py")  # of ours, in every run
@@ -22,6 +24,7 @@ BY_NAME = ("modules", "action")  # plugins that a task names
 NOT_LOADED = (*BY_NAME, "module_utils", "plugin_utils")  # nor these: they are imported
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([\w., \t]+))", re.MULTILINE)
+_INCLUDED = re.compile(r"\b(?:include|import)_\w+:\s*(?:file:\s*)?['\"]?(/[\w./-]+)")
 _ABOVE = re.compile(r"(?:\.\./)+[\w./-]+")
 
 
@@ -107,6 +110,9 @@ class _Search:
                 self._add_plugin(self._collections[owner], last)
             elif not owner:
                 self._add_plugin(collection, word)
+        for path in _INCLUDED.findall(text):
+            why = "which would be read anew when it is carried out; name it from where the file lies"
+            raise Invalid(f"content: {printable(collection.root / name)} includes {printable(path)} by its whole path, {why}")
         beside = [*re.findall(r"[\w./-]+\.ya?ml", text), *_ABOVE.findall(text)]
         near = os.path.dirname(name)
         for base, relative in ((base, relative) for relative in beside for base in (near, os.path.dirname(near))):

@@ -116,6 +116,21 @@ def test_a_folder_that_is_a_link_has_a_part_and_one_that_leads_to_itself_is_read
     assert snapshot_of(root).digest != before
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        "include_tasks: {0}/roles/motd/tasks/more.yml",
+        "ansible.builtin.include_tasks:\n    file: {0}/roles/motd/tasks/more.yml",
+        "ansible.builtin.include_vars: '{0}/shared/words.txt'",
+        'import_tasks: "{0}/roles/motd/tasks/more.yml"',
+    ],
+)
+def test_what_is_included_by_its_whole_path_is_refused_because_another_may_be_there_when_it_runs(root: Path, task: str) -> None:
+    (root / "roles" / "motd" / "tasks" / "main.yml").write_text(f"- {task.format(root)}\n")
+    with pytest.raises(Invalid, match=r"includes .* by its whole path, which would be read anew when it is carried out"):
+        snapshot_of(root)
+
+
 @pytest.mark.parametrize("name", ["roles/motd/tasks/main.yml", "roles/motd/templates", "plugins/module_utils/throat.py"])
 def test_a_file_or_folder_of_it_that_everybody_may_write_is_refused(root: Path, name: str) -> None:
     (root / name).chmod(0o707)
