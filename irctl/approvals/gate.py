@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from irctl.approvals import break_glass, kept, request, statements
+from irctl.approvals.approval_input import ApprovalInput
 from irctl.approvals.comparison import PlannedRun, difference
 from irctl.approvals.kept import Ledger, Record
 from irctl.approvals.people import People
@@ -19,18 +19,6 @@ from irctl.errors import Invalid, Refused
 from irctl.record import documents, journal
 
 Permission = dict[str, Any]  # why a run may go ahead, as run.json keeps it
-
-
-@dataclass(frozen=True)
-class ApprovalInput:
-    """What the caller shows for approval: a request, approvals of it in files, or a reason to break the glass."""
-
-    request: Request | None = None
-    records: tuple[Record, ...] = ()
-    break_glass: str = ""
-
-
-NOTHING_SHOWN = ApprovalInput()
 
 
 def require(settings: Settings, remediation: Remediation, planned: PlannedRun, shown: ApprovalInput) -> Permission:

@@ -26,7 +26,7 @@ NOT_IN_A_PLAN = {*GLOBALS, "plan", "approval", "incident", "timeout", "check", "
 
 def order_with_approval(ctx: click.Context, remediation: Remediation, given: dict[str, Any]) -> Order:
     """The order as it was typed, or as --plan has it, with what the caller shows for its approval. Raises IrctlError."""
-    from irctl.approvals.gate import ApprovalInput
+    from irctl.approvals.approval_input import ApprovalInput
     from irctl.record import documents
 
     break_glass = given.get("break_glass") or ""

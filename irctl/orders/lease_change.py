@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from irctl.approvals import gate, kept
+from irctl.approvals.approval_input import NOTHING_SHOWN
 from irctl.approvals.comparison import PlannedRun
-from irctl.approvals.gate import NOTHING_SHOWN, Permission
+from irctl.approvals.gate import Permission
 from irctl.catalog import catalog
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.config import Settings

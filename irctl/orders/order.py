@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from irctl.approvals.gate import NOTHING_SHOWN, ApprovalInput
+from irctl.approvals.approval_input import NOTHING_SHOWN, ApprovalInput
 from irctl.catalog.catalog import Remediation
 from irctl.running.results import Host
 
