@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ import yaml
 
 from irctl.lab.postgres import Postgres
 from tests.schemas import require_valid
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what nohup has these tests ignore, the commands that they start would ignore too
 
 pytest_plugins = ["tests.schedule", "tests.timings"]
 ROOT = Path(__file__).resolve().parent.parent

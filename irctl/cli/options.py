@@ -51,7 +51,7 @@ def _metavar(option: Option) -> str:
 
 
 def _help(option: Option) -> str:
-    lines = [option.description]
+    lines = [option.description, *(["Required, here or in the inventory."] if option.required else [])]
     if option.type == "list":
         lines.append("Repeat it for more, or give @FILE with one a line.")
     if option.type == "bool":

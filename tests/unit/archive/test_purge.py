@@ -15,7 +15,10 @@ NEEDED = ["incident-commander", "security"]
 def _record(*approvals: tuple[str, str], listed: str = HASH, needed: list[str] = NEEDED) -> dict[str, Any]:
     named = [{"role": role, "principal": who} for role, who in approvals]
     approval = {"needed": needed, "request": {"requester": "rob"}, "approvals": named}
-    return {"plan": {"hosts": {"archive": {"purge_evidence_list_hash": listed}}}, "approval": approval}
+    return {
+        "plan": {"remediation": "purge-evidence", "hosts": {"archive": {"purge_evidence_list_hash": listed}}},
+        "approval": approval,
+    }
 
 
 @pytest.mark.parametrize("listed", [HASH, HASH.upper()])
