@@ -19,7 +19,7 @@ from irctl.catalog import vaults
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
 from irctl.catalog.content import Content
-from irctl.errors import IrctlError, Refused
+from irctl.errors import EvidenceError, IrctlError
 from irctl.incidents import severity
 from irctl.lab import INSTALL, aws
 from irctl.leases import keeper
@@ -170,7 +170,7 @@ def _without_faults(name: str, look: Callable[[], Iterable[str]], good: str, men
     try:
         faults = list(look())
     except IrctlError as error:
-        return Check(name, False, f"cannot be checked: {error}", mend, not isinstance(error, Refused))
+        return Check(name, False, f"cannot be checked: {error}", mend, isinstance(error, EvidenceError))
     rest = f"; and {len(faults) - FEW} more" if len(faults) > FEW else ""
     return Check(name, not faults, "; ".join(faults[:FEW]) + rest or good, mend, False)
 
