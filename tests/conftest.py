@@ -144,9 +144,13 @@ class Sessions:
             )
             for statement in statements or ("SELECT 1",):
                 session.execute(statement.encode())
-            self._stack.callback(session.close)
-            opened.append(session)
+            opened.append(self.keep(session))
         return opened
+
+    def keep(self, session: psycopg.Connection) -> psycopg.Connection:
+        """Close it when the test is over."""
+        self._stack.callback(session.close)
+        return session
 
     def grow_old(self) -> None:
         time.sleep(OLD)

@@ -19,6 +19,7 @@ from tests.conftest import Done, Irctl, Sessions, host_of, write_inventory
 
 LOCK = "LOCK TABLE queue IN ACCESS EXCLUSIVE MODE"
 READ = "SELECT count(*) FROM queue"
+ADVISORY = "SELECT pg_advisory_lock(7)"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 STUBBORN = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
@@ -59,6 +60,7 @@ class Queue:
         return self._irctl("remediate", "db-blockers", "--host", "lab", "--json", "--waiting-for", "1s", *words)
 
 
+PARAMS = {name: spec.get("default") for name, spec in pg_blockers.ARGUMENTS.items()} | {"waiting_for": "1s"}
 LONGEST = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(waitstart)), 0) FROM pg_locks WHERE NOT granted"
 
 
@@ -135,28 +137,59 @@ def _prepared(queue: Queue) -> str:
 
 
 def _leader(queue: Queue) -> str:
-    queue.holder("SELECT pg_advisory_lock(7)")
+    queue.holder(ADVISORY)
     return "holds an advisory lock, which is an application's own arrangement (--advisory)"
 
 
-@pytest.mark.parametrize("make", [_superuser, _pooler, _prepared, _leader])
+def _untracked(queue: Queue) -> str:
+    queue.sessions.ask("GRANT SET ON PARAMETER track_activities TO ops")
+    queue.sessions.open(1, "SET track_activities = off", "BEGIN", LOCK)
+    return "does not say what it does (track_activities is off for it)"
+
+
+def _ownerless(queue: Queue) -> str:
+    queue.sessions.ask("DROP ROLE IF EXISTS gone")
+    queue.sessions.ask("CREATE ROLE gone LOGIN PASSWORD 'gone'")
+    dsn = queue.sessions.open()[0].info.dsn
+    queue.sessions.keep(psycopg.connect(dsn, user="gone", password="gone", autocommit=True)).execute(ADVISORY)
+    queue.sessions.ask("DROP ROLE gone")
+    return "is of a dropped role, so nobody knows whether it is protected"
+
+
+@pytest.mark.parametrize("make", [_superuser, _pooler, _prepared, _leader, _untracked, _ownerless])
 def test_who_must_not_be_hit_is_named_and_nobody_is_touched(queue: Queue, server: Postgres, make: Callable[[Queue], str]) -> None:
     reason = make(queue)
-    waiter = queue.waiter("SELECT pg_advisory_lock(7)" if make is _leader else READ)
+    waiter = queue.waiter(ADVISORY if make in (_leader, _ownerless) else READ)
     try:
         done = queue.free()
         assert (done.code, done.json["outcome"]) == (5, "refused")
         assert reason in done.host()["reason"]
         assert done.host()["reason"].startswith("Somebody waits, and no session may be ended for it: ")
         assert (queue.sessions.ask(WAITING), queue.sessions.alive([waiter])) == (1, 1)
-        defaults = {name: spec.get("default") for name, spec in pg_blockers.ARGUMENTS.items()}
         with pytest.raises(Failure, match="Somebody waits, and no session"):
-            pg_blockers.run({**defaults, **host_of(server), "waiting_for": "1s", "state": "proved"}, False)
+            pg_blockers.run({**PARAMS, **host_of(server), "state": "proved"}, False)
         if make is _leader:
             assert queue.free("--advisory").host()["reason"] == "1 ended, nobody waits for a lock"
     finally:
         if make is _prepared:
             queue.sessions.ask("ROLLBACK PREPARED 'order 7'")
+
+
+def test_who_waits_for_a_lost_synchronous_standby_is_named_and_not_cancelled(queue: Queue) -> None:
+    """D20: a cancel would tell the client that its commit was replicated."""
+    root = queue.holder("INSERT INTO queue VALUES (1)", LOCK)
+    queue.sessions.ask("ALTER SYSTEM SET synchronous_standby_names = 'lost'")
+    queue.sessions.ask("SELECT pg_reload_conf()")
+    try:
+        queue.does(root, "COMMIT", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        queue.waiter()
+        done = queue.free()
+        assert (done.code, done.json["outcome"]) == (5, "refused")
+        assert "waits for a synchronous standby, and cancelling it would hide that" in done.host()["reason"]
+        assert queue.sessions.ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 1
+    finally:
+        queue.sessions.ask("ALTER SYSTEM RESET synchronous_standby_names")
+        queue.sessions.ask("SELECT pg_reload_conf()")
 
 
 def test_more_roots_than_the_limit_and_others_than_those_asked_for_are_left(queue: Queue) -> None:
@@ -172,8 +205,7 @@ def test_more_roots_than_the_limit_and_others_than_those_asked_for_are_left(queu
 def test_a_session_that_has_gone_on_to_something_else_is_spared(queue: Queue, server: Postgres) -> None:
     root = queue.holder()
     queue.waiter()
-    defaults = {name: spec.get("default") for name, spec in pg_blockers.ARGUMENTS.items()}
-    params = {**defaults, **host_of(server), "waiting_for": "1s"}
+    params = {**PARAMS, **host_of(server)}
     listed = pg_blockers.run({**params, "state": "listed"}, False)["matching"]
     pid, started, statement = listed[0].split("/")
     reused = f"{pid}/{int(started) + 1}/{statement}"
