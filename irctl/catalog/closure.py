@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.catalog import compiled
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
 from irctl.catalog.snapshot import CONFIG, File, Snapshot, read
@@ -85,6 +86,7 @@ class _Search:
             for place in (f"meta/parameters/{first.partition('_')[0]}.yml", f"roles/{first}/meta/remediation.yml"):
                 for collection in self._collections.values():
                     self.add(collection, place)
+                    self.add(collection, compiled.path_of(Path(place)).as_posix())  # which is read in its stead
         for name in remediation.about.get("plugins", []):  # that no task names, because a record does
             owner, _, last = name.rpartition(".")
             if owner in self._collections:

@@ -159,8 +159,16 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Content:
     return copied
 
 
-def digest_of(ours: Content) -> str:
-    return closure.snapshot(catalog.load("db-connections", [ours])).digest
+def digest_of(ours: Content, name: str = "db-connections") -> str:
+    return closure.snapshot(catalog.load(name, [ours])).digest
+
+
+@pytest.mark.parametrize("suffix", ["yml", "json"])
+def test_an_edit_of_another_roles_definition_voids_an_approval_of_who_shares_its_parameters(ours: Content, suffix: str) -> None:
+    before = digest_of(ours, "purge-evidence")
+    with (ours.root / "roles" / "archive_evidence" / "meta" / f"remediation.{suffix}").open("a") as file:
+        file.write("\n")
+    assert digest_of(ours, "purge-evidence") != before
 
 
 @pytest.mark.parametrize(
