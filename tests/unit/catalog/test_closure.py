@@ -159,16 +159,16 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Content:
     return copied
 
 
-def digest_of(ours: Content, name: str = "db-connections") -> str:
-    return closure.snapshot(catalog.load(name, [ours])).digest
+def digest_of(ours: Content, name: str = "db-connections", *, diagnosis: bool = False) -> str:
+    return closure.snapshot(catalog.load(name, [ours], diagnosis=diagnosis)).digest
 
 
 @pytest.mark.parametrize("suffix", ["yml", "json"])
-def test_an_edit_of_another_roles_definition_voids_an_approval_of_who_shares_its_parameters(ours: Content, suffix: str) -> None:
-    before = digest_of(ours, "purge-evidence")
-    with (ours.root / "roles" / "archive_evidence" / "meta" / f"remediation.{suffix}").open("a") as file:
+def test_an_edit_of_the_definition_of_a_parameter_that_is_shared_is_another_digest(ours: Content, suffix: str) -> None:
+    before = digest_of(ours, "postgres", diagnosis=True)
+    with (ours.root / "roles" / "db_connections" / "meta" / f"remediation.{suffix}").open("a") as file:
         file.write("\n")
-    assert digest_of(ours, "purge-evidence") != before
+    assert digest_of(ours, "postgres", diagnosis=True) != before
 
 
 @pytest.mark.parametrize(
