@@ -23,7 +23,7 @@ FIRST = (
     "tests/integration/leases/test_leases_ended_by_hosts.py",
     "tests/integration/edge",
     "tests/integration/certificates",
-    "tests/integration/incidents/test_pack.py",
+    "tests/integration/incidents/test_pack",
     "tests/integration/drills/test_drill_schedule.py",
     "tests/integration/running/test_hosts.py",
     "tests/integration/running/test_ssh_host.py",

@@ -27,6 +27,6 @@ def _networks_between(first: str, last: str) -> list[str]:
     ends = [networks.parse(end).network_address for end in (first, last)]
     if ends[0].version != ends[1].version:
         raise ValueError("a range needs two addresses of the same version, such as 198.51.100.8-198.51.100.15")
-    if ends[0] > ends[1]:  # type: ignore[operator]
+    if int(ends[0]) > int(ends[1]):
         raise ValueError("the range ends before it begins")
     return [networks.shown(one) for one in ipaddress.summarize_address_range(ends[0], ends[1])]
