@@ -47,6 +47,8 @@ def _entries(option: Option) -> list_files.Entries | None:
 def _metavar(option: Option) -> str:
     if option.kind:
         return str(kinds.load(option.content, option.kind).METAVAR)
+    if option.choices and option.type != "list":
+        return f"[{'|'.join(option.choices)}]"
     return {"int": "NUMBER"}.get(option.type, "TEXT")
 
 

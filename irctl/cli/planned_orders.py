@@ -44,13 +44,20 @@ def order_with_approval(ctx: click.Context, remediation: Remediation, given: dic
     return replace(order, given=_parameters(remediation, request), approval_input=ApprovalInput(request, approvals))
 
 
+def _typed(value: Any) -> str:
+    """A value of the command line as it was typed, or the first of several."""
+    while isinstance(value, list | tuple):
+        value = value[0] if value else ""
+    return str(value)
+
+
 def _planned(ctx: click.Context, remediation: Remediation, given: dict[str, Any]) -> Request:
     """The request that --plan names, which must be of this remediation and incident. Raises Invalid or Refused."""
     from irctl.approvals import request as requests
 
     for param in ctx.command.params:
         if param.name not in NOT_IN_A_PLAN and ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
-            raise invalid(flag_of(param), "not together with --plan, in which it stands", given["plan"])
+            raise invalid(flag_of(param), "not together with --plan, in which it stands", _typed(ctx.params[param.name or ""]))
     request = requests.find(settings_of(ctx).home_path, given["plan"], "--plan")
     if request.remediation != remediation.name:
         raise Invalid(f"--plan: it is of {request.remediation}, not of {remediation.name}")

@@ -333,8 +333,14 @@ def test_without_a_terminal_nothing_is_signed_unless_one_says_yes(office: Office
 
 
 BAD: dict[str, tuple[list[str], str]] = {
-    "a host beside the plan": (["--plan", "{plan}", "--host", "there"], "--host: not together with --plan"),
-    "an option beside the plan": (["--plan", "{plan}", "--level", "2"], "--level: not together with --plan"),
+    "a host beside the plan": (
+        ["--plan", "{plan}", "--host", "there"],
+        "--host: not together with --plan, in which it stands (got 'there')",
+    ),
+    "an option beside the plan": (
+        ["--plan", "{plan}", "--level", "2"],
+        "--level: not together with --plan, in which it stands (got '2')",
+    ),
     "no such plan": (["--plan", "nosuch"], "--plan: no plan file, and no request of this id"),
     "an empty name": (["--plan", ""], "--plan: no plan file"),
     "an approval without a plan": (["--host", "here", "--approval", "x"], "--approval: it is of a plan"),
