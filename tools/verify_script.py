@@ -15,7 +15,7 @@ PARTS = (
     "allowed_signers",
     "signature_check",
     "folder_check",
-    "laid_out",
+    "unpacked",
     "verify_command",
 )
 HEAD = '''"""Check a sealed folder of irctl, or a copy of one: python3 verify.py FOLDER|FILE.tar [--allowed-signers FILE].

@@ -822,7 +822,7 @@ def check(folder: Path, allowed: Sequence[AllowedKey] | None = None) -> Report:
     return report
 
 
-# laid_out.py
+# unpacked.py
 
 
 MOST_MEMBERS = 1_000_000
@@ -845,14 +845,14 @@ class _Bounded:
 
 
 @contextmanager
-def laid_out(path: Path) -> Iterator[Path]:
+def unpacked(path: Path) -> Iterator[Path]:
     """The folder itself; or, of a regular file, the folder in that tar, gone again afterwards. Raises NotSealed."""
     if not _is_file(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="irctl-verify-") as place:
         try:
-            _lay_out(path, Path(place))
+            _unpack(path, Path(place))
         except FAULTS as error:
             raise NotSealed(f"{path} cannot be unpacked: {' '.join(str(error).split())[:200] or type(error).__name__}") from None
         try:
@@ -874,7 +874,7 @@ def _sealed_folder(place: Path) -> Path:
     return place / names[0] if len(names) == 1 and MANIFEST not in names else place
 
 
-def _lay_out(path: Path, place: Path) -> None:
+def _unpack(path: Path, place: Path) -> None:
     with os.fdopen(open_file(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > shutil.disk_usage(place).free:
@@ -948,7 +948,7 @@ def main() -> int:
         print(f"error: --allowed-signers: it cannot be read: {visible(error)}", file=sys.stderr)
         return INVALID
     try:
-        with laid_out(arguments.folder) as folder:
+        with unpacked(arguments.folder) as folder:
             report = check(folder, allowed)
     except NotSealed as error:
         print(f"error: {visible(error)}", file=sys.stderr)

@@ -13,8 +13,8 @@ from pathlib import Path
 from irctl.record.allowed_signers import AllowedKey, read_allowed_signers
 from irctl.record.contents import Difference
 from irctl.record.folder_check import UNPROVED, Report, check, lacking_proof
-from irctl.record.laid_out import laid_out
 from irctl.record.manifest_format import MANIFEST, TIMESTAMP, NotSealed, read_file
+from irctl.record.unpacked import unpacked
 
 OK, INVALID, NOT_AS_SEALED = 0, 2, 8
 LARGEST_ALLOWED = 16 << 20  # bytes
@@ -35,7 +35,7 @@ def main() -> int:
         print(f"error: --allowed-signers: it cannot be read: {visible(error)}", file=sys.stderr)
         return INVALID
     try:
-        with laid_out(arguments.folder) as folder:
+        with unpacked(arguments.folder) as folder:
             report = check(folder, allowed)
     except NotSealed as error:
         print(f"error: {visible(error)}", file=sys.stderr)

@@ -38,7 +38,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.irctl.runbooks.plugins.module_utils import affected
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import EvidenceLost, Failure, Undecided, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
-from ansible_collections.irctl.runbooks.plugins.plugin_utils import earlier, snapshots
+from ansible_collections.irctl.runbooks.plugins.plugin_utils import earlier_evidence, snapshots
 from ansible_collections.irctl.runbooks.plugins.plugin_utils.folders import evidence_folder, revert_folder
 
 RECORD = ("captured", "sets", "on")
@@ -109,7 +109,7 @@ class ModuleAction(ActionBase):
             given["record"] = recorded(revert_folder(self, task_vars), REVERT_RECORD)
         arguments = parameters(self, self._module, getattr(self._module, "PARAMETERS", ()), task_vars) | given
         if "remembered" in self._module.ARGUMENTS:
-            evidence = earlier.kept(evidence_folder(self, task_vars), self._module.EVIDENCE)
+            evidence = earlier_evidence.kept(evidence_folder(self, task_vars), self._module.EVIDENCE)
             arguments["remembered"] = self._module.remember(arguments, evidence)
         return arguments
 

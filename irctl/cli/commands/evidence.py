@@ -18,8 +18,8 @@ from irctl.errors import DONE, EVIDENCE, PARTIAL, EvidenceError, Invalid, invali
 from irctl.incidents import collect as collection
 from irctl.incidents import copying, incidents, pack_place
 from irctl.record import anchored_check, journal, runs, signing
-from irctl.record.laid_out import laid_out
 from irctl.record.manifest_format import NotSealed
+from irctl.record.unpacked import unpacked
 from irctl.record.verify_command import visible
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def verify(
     settings = settings_of(ctx)
     place, allowed, ca = _place(settings, what), _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)
     try:
-        with laid_out(place) as folder:
+        with unpacked(place) as folder:
             checked, hold = _checked(settings.home_path, folder, allowed, ca)
     except NotSealed as error:
         raise EvidenceError(visible(error)) from None

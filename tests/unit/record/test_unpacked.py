@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from irctl.record import laid_out
+from irctl.record import unpacked
 from irctl.record.manifest_format import NotSealed
 
 INCIDENT = "INC-2026-1121-001"
@@ -51,7 +51,7 @@ def test_a_pack_is_found_wherever_it_lies_in_its_tar(tmp_path: Path, place: Path
     files = {"manifest.json": b"{}", "größe.md": b"g" * 3000, f"{deep}/x.log": b"", os.fsdecode(b"\xff"): b"y"}
     folders = [member(f"{top}empty", b"", type=tarfile.DIRTYPE), member(top or ".", b"", type=tarfile.DIRTYPE)]
     path = tar(tmp_path / "p.tar", *folders, *(member(top + name, content) for name, content in files.items()), kind=kind)
-    with laid_out.laid_out(path) as folder:
+    with unpacked.unpacked(path) as folder:
         assert listing(folder) == dict(sorted(files.items()))
         assert (folder / "empty").is_dir()
         [whole] = place.iterdir()
@@ -61,7 +61,7 @@ def test_a_pack_is_found_wherever_it_lies_in_its_tar(tmp_path: Path, place: Path
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nosuch"):
-        with laid_out.laid_out(path) as folder:
+        with unpacked.unpacked(path) as folder:
             assert folder == path
 
 
@@ -82,7 +82,7 @@ HOSTILE: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
 def test_what_would_reach_outside_is_refused_and_nothing_is_left(tmp_path: Path, place: Path, name: str) -> None:
     members, why = HOSTILE[name]
     path = tar(tmp_path / "p.tar", *members)
-    with pytest.raises(NotSealed, match=why), laid_out.laid_out(path):
+    with pytest.raises(NotSealed, match=why), unpacked.unpacked(path):
         pass
     assert list(place.parent.rglob("*")) == [place]
     assert not Path("/tmp/evil").exists()
@@ -130,19 +130,19 @@ def _negative_size(path: Path) -> None:
 def test_what_is_no_sound_tar_is_refused_within_its_bounds(tmp_path: Path, place: Path, make: Callable[[Path], object]) -> None:
     path = tar(tmp_path / "p.tar", member("a", b"x" * 600))
     make(path)
-    with pytest.raises(NotSealed, match=r"p\.tar cannot be unpacked: "), laid_out.laid_out(path):
+    with pytest.raises(NotSealed, match=r"p\.tar cannot be unpacked: "), unpacked.unpacked(path):
         pass
     assert list(place.iterdir()) == []
 
 
 def test_too_many_members_are_refused(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laid_out, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(unpacked, "MOST_MEMBERS", 3)
     path = tar(tmp_path / "p.tar", *(member(f"{number}") for number in range(4)))
-    with pytest.raises(NotSealed, match="more than 3 members"), laid_out.laid_out(path):
+    with pytest.raises(NotSealed, match="more than 3 members"), unpacked.unpacked(path):
         pass
 
 
 def test_what_is_found_wrong_in_it_is_told_with_the_name_of_the_tar(tmp_path: Path, place: Path) -> None:
     path = tar(tmp_path / "p.tar", member(f"{INCIDENT}/a"))
-    with pytest.raises(NotSealed, match=rf"^{path}/{INCIDENT} is not sealed"), laid_out.laid_out(path) as folder:
+    with pytest.raises(NotSealed, match=rf"^{path}/{INCIDENT} is not sealed"), unpacked.unpacked(path) as folder:
         raise NotSealed(f"{folder} is not sealed")

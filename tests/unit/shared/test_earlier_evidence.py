@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.plugin_utils import earlier
+from ansible_collections.irctl.runbooks.plugins.plugin_utils import earlier_evidence
 
 
 @pytest.mark.parametrize("within", ["evidence/db1", "db1"])
@@ -16,5 +16,5 @@ def test_the_newest_comes_first_and_what_cannot_be_read_is_passed_by(within: str
         (tmp_path / run / within).mkdir(parents=True)
         (tmp_path / run / within / "seen.json").write_text(text)
     (tmp_path / "5").mkdir()
-    assert list(earlier.kept(str(tmp_path / "4" / within), "seen.json")) == ["new", "old"]
-    assert list(earlier.kept(str(tmp_path / "nosuch" / "runs" / "1" / within), "seen.json")) == []
+    assert list(earlier_evidence.kept(str(tmp_path / "4" / within), "seen.json")) == ["new", "old"]
+    assert list(earlier_evidence.kept(str(tmp_path / "nosuch" / "runs" / "1" / within), "seen.json")) == []

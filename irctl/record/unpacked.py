@@ -1,4 +1,4 @@
-"""A sealed folder, or one in a single .tar file, laid out in a place of its own: nothing of it is followed or run or put elsewhere.
+"""A sealed folder, or one in a single .tar file, unpacked into a place of its own: nothing of it is followed, run or put elsewhere.
 
 Part of verify.py: it needs Python 3.8 or later and the standard library only.
 """
@@ -37,14 +37,14 @@ class _Bounded:
 
 
 @contextmanager
-def laid_out(path: Path) -> Iterator[Path]:
+def unpacked(path: Path) -> Iterator[Path]:
     """The folder itself; or, of a regular file, the folder in that tar, gone again afterwards. Raises NotSealed."""
     if not _is_file(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="irctl-verify-") as place:
         try:
-            _lay_out(path, Path(place))
+            _unpack(path, Path(place))
         except FAULTS as error:
             raise NotSealed(f"{path} cannot be unpacked: {' '.join(str(error).split())[:200] or type(error).__name__}") from None
         try:
@@ -66,7 +66,7 @@ def _sealed_folder(place: Path) -> Path:
     return place / names[0] if len(names) == 1 and MANIFEST not in names else place
 
 
-def _lay_out(path: Path, place: Path) -> None:
+def _unpack(path: Path, place: Path) -> None:
     with os.fdopen(open_file(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > shutil.disk_usage(place).free:
