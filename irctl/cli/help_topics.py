@@ -11,6 +11,13 @@ from irctl.catalog import catalog
 from irctl.catalog.content import Content
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"  # in a checkout a link to docs/
+PAGES = (  # links between pages, and the commands that show the same
+    (r"([a-z-]+)\.md", "irctl help {}"),
+    (r"\.\./roles/([a-z_]+)/README\.md", "irctl help {}"),
+    (r"cli/([a-z-]+)\.md", "irctl {} --help"),
+    (r"cli/remediations/([a-z-]+)\.md", "irctl remediate {} --help"),
+    (r"cli/diagnoses/([a-z-]+)\.md", "irctl diagnose {} --help"),
+)
 OF_DEVELOPERS = ("test-hosts",)
 
 
@@ -38,5 +45,17 @@ def title(path: Path) -> str:
 
 
 def text(path: Path) -> str:
-    """A page as a terminal shows it: without the comments of its source."""
-    return re.sub(r"<!--.*?-->\n?", "", path.read_text(), flags=re.DOTALL).strip()
+    """A page as a terminal shows it: without the comments of its source, and with commands in the place of links to pages."""
+    page = re.sub(r"<!--.*?-->\n?", "", path.read_text(), flags=re.DOTALL).strip()
+    return re.sub(r"\[([^]\n]+)\]\(([^)\s]+)\)", _as_command, page)
+
+
+def _as_command(link: re.Match[str]) -> str:
+    """A link as a terminal can follow it: the command that shows its page; a link to elsewhere stays as it is. Pure."""
+    label, target = link[1], link[2]
+    for form, command in PAGES:
+        if match := re.fullmatch(form, target):
+            shown = command.format(match[1].removeprefix(catalog.DIAGNOSIS).replace("_", "-"))
+            plain = label.removesuffix(".md").replace("`", "")
+            return f"`{shown}`" if plain in shown else f"{label} (`{shown}`)"
+    return link[0]

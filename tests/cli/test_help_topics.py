@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +32,20 @@ def test_a_topic_is_shown_without_the_comments_of_its_source(irctl: Irctl, topic
     shown = irctl("help", topic)
     assert (shown.code, shown.out.startswith(text), "<!--" in shown.out) == (0, True, False)
     assert only_object(irctl("help", topic, "--json"))["text"].strip() == shown.out.strip()
+
+
+def test_every_command_that_a_page_names_in_the_place_of_a_link_shows_a_page(irctl: Irctl) -> None:
+    """No page leads a terminal to a file that is not there: a wheel has no roles/X/README.md beside docs/."""
+    topics = {topic["name"] for topic in only_object(irctl("help", "--json"))["topics"]}
+    named = set()
+    for topic in topics:
+        text = only_object(irctl("help", topic, "--json"))["text"]
+        assert not re.search(r"\]\((?!https?:)", text), topic
+        named |= set(re.findall(r"`irctl help ([a-z][a-z-]*)`", text))
+    assert {"db-connections", "configuration", "security"} <= named <= topics
+    assert "its page (`irctl help db-connections`)" in irctl("help", "database-access").out
+    assert irctl("help", "db-connections").out.startswith("# db-connections: End idle PostgreSQL sessions")
+    assert "| `irctl remediate block-ip --help` |" in irctl("help", "cli").out
 
 
 def test_an_unknown_topic_gets_the_nearest_and_the_list(refused: Callable[..., str]) -> None:
