@@ -17,6 +17,7 @@ from irctl.orders.order import Order
 from irctl.running.results import Step
 
 FEW = 10  # hosts that get a line each; above it a phase gets one line for all
+GOOD = "All assertions passed"  # as Ansible's assert says it
 STOPPED = {"unreachable": "unreachable"}  # what is shown of a host that goes no further
 
 
@@ -27,6 +28,7 @@ class Lines:
         self._order, self._write, self._under_way = order, write, under_way
         self._hosts = 0
         self._phase, self._since = "", 0.0  # the one that many hosts are in, and its begin
+        self._shown: dict[str, str] = {}  # the phase of each host that was shown last
         self._ended: dict[str, str] = {}  # what became of each host in it: ok, or a word of STOPPED
 
     def __call__(self, kind: str, value: Any) -> None:
@@ -53,9 +55,15 @@ class Lines:
             self._turn_to(step.phase)
         elif self._hosts > FEW:
             self._ended[step.host] = status if self._ended.get(step.host, "ok") == "ok" else self._ended[step.host]
-        elif step.phase != "Report":  # the result says the reason, once
+        elif step.phase != "Report" and not self._says_nothing_new(step):  # the result says the reason, once
+            self._shown[step.host] = step.phase
             message = step.message if status == "ok" else status
             self._write(_line(step.phase, step.seconds, f"{step.host}: {message}" if message else step.host, step.status))
+
+    def _says_nothing_new(self, step: Step) -> bool:
+        """Whether it is one more task of a phase that was shown, which was quick and went as it should."""
+        silent = step.status == "ok" and step.message in ("", GOOD) and step.seconds < 1
+        return silent and self._shown.get(step.host) == step.phase
 
     def _turn_to(self, phase: str) -> None:
         self._under_way(phase)
@@ -76,7 +84,7 @@ class Lines:
 
 
 def _line(phase: str, seconds: float, message: str, status: str) -> str:
-    message = "ok" if message == "All assertions passed" else message.replace(": All assertions passed", ": ok")
+    message = "ok" if message == GOOD else message.replace(f": {GOOD}", ": ok")
     colour = {"failed": "red", "unreachable": "red"}.get(status)
     return f"  {click.style(f'{phase:<8}', fg=colour)} {seconds:5.1f} s  {message}"
 

@@ -37,6 +37,20 @@ def test_many_hosts_are_named_in_short() -> None:
     assert short_list([]) == ""
 
 
+def test_a_phase_of_several_tasks_is_a_line_again_only_where_there_is_something_to_tell() -> None:
+    ok, good = ("ok", "All assertions passed"), "lab: ok"
+    first, again, slow, silent, other = (
+        ("step", Step("Guard", "lab", True, 0.1, *ok)),
+        ("step", Step("Guard", "lab", True, 0.1, *ok)),
+        ("step", Step("Guard", "lab", True, 4.0, *ok)),
+        ("step", Step("Guard", "lab", True, 0.1, "ok", "")),
+        ("step", Step("Guard", "b", True, 0.1, *ok)),
+    )
+    told = ("step", Step("Guard", "lab", True, 0.1, "ok", "12 sessions match"))
+    printed = lines_of(first, again, silent, other, slow, told, ("step", Step("Guard", "lab", True, 0.1, "failed", "no")))
+    assert [line.split("s  ", 1)[1] for line in printed[1:]] == [good, "b: ok", good, "lab: 12 sessions match", "lab: stopped"]
+
+
 def phase(name: str, **statuses: str) -> list[tuple[str, object]]:
     """The notices of a phase that begins and ends so on each of these hosts."""
     return [("step", Step(name)), *(("step", Step(name, host, True, 0.1, status, "why")) for host, status in statuses.items())]
