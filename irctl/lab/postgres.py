@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from irctl.errors import IrctlError
+from irctl.errors import EvidenceError, IrctlError
 from irctl.lab import INSTALL
 from irctl.record.folders import make_folder, private
 
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "100"}
+ROOM, ROOM_TO_START = 128 << 20, 16 << 20  # bytes: of programs, data and its first logs; of one more file of those
 ROLES = "CREATE ROLE ops LOGIN CREATEDB PASSWORD '{password}' IN ROLE pg_read_all_stats, pg_signal_backend"
 
 
@@ -86,12 +87,14 @@ class Postgres:
     def start(self, settings: Mapping[str, str] | None = None) -> None:
         """Make the server where there is none, and start it. Raises IrctlError with what PostgreSQL said.
 
-        Of a server that cannot be made nothing is left.
+        Of a server that cannot be made nothing is left. Raises EvidenceError where the disk has no room for it.
         """
         if paths.exists(self._made):
+            self._require_room(ROOM_TO_START)
             self._start(settings)
             return
         self.stop()  # what a start that was killed has left
+        self._require_room(ROOM)
         try:
             make_folder(self.folder)
             if self._user:
@@ -103,6 +106,14 @@ class Postgres:
         except BaseException:
             self.stop()
             raise
+
+    def _require_room(self, needed: int) -> None:
+        place = next(place for place in (self.base, *self.base.parents) if paths.exists(place))
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            raise EvidenceError(
+                f"{place} has {free >> 20} MiB free, and the lab's database needs {needed >> 20}; nothing was started"
+            )
 
     def _start(self, settings: Mapping[str, str] | None) -> None:
         words = [f"-c {name}={value}" if value else f"-c {name}=''" for name, value in (SETTINGS | dict(settings or {})).items()]

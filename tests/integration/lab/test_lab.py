@@ -19,7 +19,7 @@ import yaml
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.aws import clients
 from irctl.catalog.content import OURS
-from irctl.errors import UNREACHABLE, IrctlError
+from irctl.errors import UNREACHABLE, EvidenceError, IrctlError
 from irctl.lab import moto, postgres
 from irctl.lab.aws import LACKING, NOBODY, Aws
 from irctl.lab.lab import Lab
@@ -81,6 +81,9 @@ def test_a_disk_that_is_full_in_the_middle_of_the_copy_is_said_and_nothing_half_
 ) -> None:
     (small_disk / "full").write_bytes(b"0" * (30 << 20))
     monkeypatch.setattr(Postgres, "base", small_disk / "base")
+    with pytest.raises(EvidenceError, match=rf"{small_disk} has [0-9]+ MiB free, and the lab's database needs 128; nothing was"):
+        Postgres(tmp_path / "postgres").start()
+    monkeypatch.setattr(postgres, "ROOM", 0)  # it is filled meanwhile
     with pytest.raises(IrctlError, match=r"the lab cannot copy PostgreSQL's programs to .*: .*No space left on device"):
         Postgres(tmp_path / "postgres").start()
     assert list(small_disk.iterdir()) == [small_disk / "full"]
