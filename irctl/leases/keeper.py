@@ -15,7 +15,10 @@ from irctl.record.moments import Moment
 
 LONGEST = 3600  # seconds from one look to the next
 MOST_BOOTS = 50  # whose lengths are known
-INSTALL = "install the timer that ends them: irctl leases install"
+INSTALL = "install the timer that ends them: irctl leases install (or, without systemd and cron, keep running: irctl leases watch)"
+RESTART = (
+    "to start its timer again, or see why it does not start: irctl leases install; what runs `irctl leases watch` starts that again"
+)
 
 
 def note(home: Path, every: int) -> None:
@@ -41,7 +44,10 @@ def gone(home: Path) -> str:
     since = moments.elapsed(Moment(**last["at"]), moments.now(), uptimes(home))
     if since < 0:
         return f"what ends leases was last seen at a time to come, so its note is damaged; {INSTALL}"
-    return f"what ends leases was last seen {int(since)} s ago; {INSTALL}" if since > 3 * int(last["every"]) + 5 else ""
+    every = int(last["every"])
+    return (
+        f"what ends leases looks every {every} s and was last seen {int(since)} s ago; {RESTART}" if since > 3 * every + 5 else ""
+    )
 
 
 def require(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,18 @@ def test_a_damaged_note_of_the_keeper_counts_as_none(tmp_path: Path, content: st
     assert "nothing here ends leases" in keeper.gone(tmp_path)
     keeper.note(tmp_path, 60)
     assert keeper.gone(tmp_path) == ""
+
+
+def test_a_timer_that_fell_silent_is_started_again_and_one_that_never_was_is_installed(tmp_path: Path) -> None:
+    assert keeper.gone(tmp_path).startswith("nothing here ends leases; install the timer that ends them: irctl leases install (or")
+    keeper.note(tmp_path, 60)
+    beat = tmp_path / "leases" / "beat"
+    before, now = json.loads(beat.read_bytes()), moments.now()
+    beat.write_text(json.dumps({**before, "at": {"utc": now.utc - 400, "uptime": now.uptime - 400, "boot": now.boot}}))
+    silent = keeper.gone(tmp_path)
+    assert re.match("what ends leases looks every 60 s and was last seen 40[0-9] s ago; to start its timer again", silent), silent
+    assert "irctl leases install" in silent
+    assert "irctl leases watch" in silent
 
 
 def test_a_keeper_that_was_seen_at_a_time_to_come_is_gone(tmp_path: Path) -> None:
