@@ -39,6 +39,7 @@ SCHEMAS: Mapping[str, str] = {  # by verb, or by verb and command of a group
     "doctor": "irctl/doctor/1",
     "init": "irctl/init/1",
     "help": "irctl/help/1",
+    "completion": "irctl/completion/1",
     "content": "irctl/content-check/1",
     "content new": "irctl/content-new/1",
     "content build": "irctl/content-build/1",

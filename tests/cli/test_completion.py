@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import listing
+from tests.cli.conftest import listing, only_object
 from tests.conftest import Irctl
+from tests.schemas import require_valid
 
 VERBS = [
     "remediate",
@@ -41,6 +42,15 @@ def test_the_script_of_a_shell_is_printed(irctl: Irctl, shell: str) -> None:
     done = irctl("completion", shell)
     assert (done.code, done.err) == (0, "")
     assert f"_IRCTL_COMPLETE={shell}_complete" in done.out
+
+
+def test_with_json_the_script_stands_in_one_object_and_an_error_is_one_of_the_same_schema(irctl: Irctl) -> None:
+    document = only_object(irctl("completion", "zsh", "--json"))
+    require_valid(document)
+    assert document["script"] + "\n" == irctl("completion", "zsh").out
+    refused = irctl("completion", "--json")
+    require_valid(only_object(refused))
+    assert (refused.code, refused.json["schema"]) == (2, document["schema"])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
