@@ -28,6 +28,7 @@ class Remediation:
     description: tuple[str, ...]
     options: tuple[Option, ...]
     about: Mapping[str, Any] = field(repr=False)
+    others: tuple[Content, ...] = ()  # collections beside its own and ours, of which its metadata names plugins
 
     @property
     def folder(self) -> Path:

@@ -31,9 +31,9 @@ _ABOVE = re.compile(r"(?:\.\./)+[\w./-]+")
 
 def snapshot(remediation: Remediation) -> Snapshot:
     """Read each file once. Raises Invalid."""
-    search = _Search(remediation.content)
-    search.add(OURS, "meta/runtime.yml")
-    search.add(remediation.content, "meta/runtime.yml")
+    search = _Search(remediation.content, remediation.others)
+    for collection in (OURS, remediation.content, *remediation.others):
+        search.add(collection, "meta/runtime.yml")
     for name in ALWAYS:
         search.add(OURS, name)
     search.add_playbook(remediation)
@@ -44,8 +44,8 @@ def snapshot(remediation: Remediation) -> Snapshot:
 class _Search:
     """Follows what a file names until nothing new is named."""
 
-    def __init__(self, content: Content) -> None:
-        self._collections = {collection.name: collection for collection in (content, OURS)}
+    def __init__(self, content: Content, others: tuple[Content, ...]) -> None:
+        self._collections = {collection.name: collection for collection in (*others, content, OURS)}
         self._named = {name: _Names(collection) for name, collection in self._collections.items()}
         self._own = content
         self._tried: set[str] = set()

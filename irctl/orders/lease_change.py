@@ -101,8 +101,11 @@ def _on_hosts(
     settings: Settings, lease: Lease, hosts: tuple[str, ...], show: Show, *, given: dict[str, Any] | None = None, **terms: Any
 ) -> Outcome:
     """Reach the ends that are armed on these hosts, through Ansible. Raises IrctlError."""
-    metadata = METADATA | {"plugins": register.reverting_modules(settings.home_path, lease)}
-    role = Remediation("lease-timer", "lease_timer", OURS, "What ends a lease on its host", (), (), metadata)
+    modules = register.reverting_modules(settings.home_path, lease)
+    owners = {module.rpartition(".")[0] for module in modules} - {OURS.name}
+    others = tuple(content for content in settings.contents if content.name in owners)
+    metadata = METADATA | {"plugins": modules}
+    role = Remediation("lease-timer", "lease_timer", OURS, "What ends a lease on its host", (), (), metadata, others)
     return execution.carry_out(Order(role, hosts, given or {}, reverts=lease.run, timeout=REACH, **terms), settings, show)
 
 

@@ -23,7 +23,11 @@ options:
     description: The module that undoes the change; by its last word where it is of the role's own collection.
     type: str
   near:
-    description: What ends it beside the controller. V(host) is a timer on the host, V(kernel) is what lets go by itself.
+    description:
+      - What ends it beside the controller. V(host) is a timer on the host, V(kernel) is what lets go by itself, such as an entry of
+        an nftables set that has a time.
+      - With V(kernel), C(irctl leases extend) runs the module with V(state=extended), the record of the run, and in C(run_lease)
+        the seconds from now. Where the module takes no such state, the lease cannot be extended, and it says so.
     type: str
     choices: [host, kernel, controller]
     default: host

@@ -78,6 +78,7 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         """Extend, disarm or look at what the run armed whose evidence run_revert_root names."""
         near = self._near(task_vars)
         if near["where"] == "kernel" and state == "extended":
+            _require_extendable(near["module"])
             seconds = {"run_lease": int(given["left"])}
             record = recorded(revert_folder(self, task_vars), REVERT_RECORD)
             return self._ship(near["module"], {**near["arguments"], **seconds, "record": record, "state": state}, task_vars)
@@ -175,6 +176,17 @@ class ActionModule(in_process(host_lease)):  # type: ignore[misc]  # a class tha
         given |= {"_ansible_check_mode": False, "_ansible_tmpdir": None, **internal}
         built = self._configure_module(module_name=module, module_args=given, task_vars=task_vars)[0]
         return built.b_module_data.decode(), shlex.split(built.shebang.removeprefix("#!"))
+
+
+def _require_extendable(module: str) -> None:
+    """Raises AnsibleActionFail where the module cannot move the time at which the kernel lets go by itself."""
+    collection, name = module.rsplit(".", 1)
+    known = getattr(importlib.import_module(f"ansible_collections.{collection}.plugins.modules.{name}"), "ARGUMENTS", {})
+    if "extended" not in known.get("state", {}).get("choices", ()) or "run_lease" not in known:
+        why = f"{module} cannot move that, because it has no state 'extended' with run_lease"
+        raise AnsibleActionFail(
+            f"The kernel lets go by itself when the time is over, and {why}. End it, and make the change again."
+        )
 
 
 def _split(given: Vars) -> Vars:

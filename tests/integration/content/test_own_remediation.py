@@ -27,6 +27,35 @@ def irctl(tmp_path: Path) -> Irctl:
     return irctl
 
 
+def test_a_lease_that_the_kernel_ends_is_extended_by_the_module_or_said_to_be_beyond_it(irctl: Irctl, tmp_path: Path) -> None:
+    acme, lock = tmp_path / "acme", tmp_path / "app.lock"
+    assert irctl("content", "new", "clear-lock", "--dir", str(acme)).code == 0
+    tasks, module = acme / "roles" / "clear_lock" / "tasks" / "main.yml", acme / "plugins" / "modules" / "clear_lock.py"
+    tasks.write_text(tasks.read_text().replace("    module: clear_lock\n", "    module: clear_lock\n    near: kernel\n"))
+    lock.write_text("1234\n")
+    assert irctl("leases", "run-due", "--every", "1m").code == 0
+    assert irctl("remediate", "clear-lock", "--host", "here", "--path", str(lock), "--for", "30m").code == 0
+    [before] = irctl("leases", "--json").json["leases"]
+    assert before["armed"] == {"here": "kernel"}
+    refused = irctl("leases", "extend", "last", "--for", "1h")
+    assert refused.code == 5, refused
+    assert "acme.books.clear_lock cannot move that, because it has no state 'extended' with run_lease" in refused.err
+    assert abs(irctl("leases", "--json").json["leases"][0]["left"] - before["left"]) < 60
+    text = module.read_text().replace('"changed", "proved",', '"changed", "extended", "proved",')
+    text = text.replace('"record": {"type": "dict"}}', '"record": {"type": "dict"}, "run_lease": {"type": "int"}}')
+    moved = f"""    if state == "extended":
+        with open({str(tmp_path / "moved")!r}, "w") as file:
+            file.write(f"{{params['run_lease']}} {{path}}")
+        return {{"changed": True}}
+"""
+    module.write_text(text.replace('    if state == "proved":\n', moved + '    if state == "proved":\n'))
+    assert irctl("leases", "extend", "last", "--for", "1h").code == 0
+    assert (tmp_path / "moved").read_text() == f"3600 {lock}"
+    assert irctl("leases", "--json").json["leases"][0]["left"] > 3500
+    ended = irctl("leases", "end", "last")
+    assert (ended.code, lock.read_text()) == (0, "1234\n"), ended
+
+
 def test_it_is_few_files_and_lines() -> None:
     assert len(FILES) <= 6
     assert sum(len(file.read_text().splitlines()) for file in FILES) <= 150
