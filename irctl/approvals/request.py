@@ -18,7 +18,7 @@ from irctl.approvals import plan, statements
 from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
 from irctl.incidents import incidents
-from irctl.record import documents, journal
+from irctl.record import documents, journal, runs
 
 SCHEMA = "irctl/request/1"
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(hours=24)
@@ -158,6 +158,8 @@ def find(home: Path, what: str, option: str = "PLAN") -> Request:
         return registered(home, near[0])
     if near:
         raise Invalid(f"{option}: more than one request begins with '{what}'; `irctl approvals` lists them")
+    if what == runs.LAST:
+        raise invalid(option, "what is signed or runs is named by its id; `irctl approvals` lists them", what)
     if not _is_there(what):
         raise invalid(option, "no plan file, and no request of this id; `irctl approvals` lists them", what)
     return load(Path(what))

@@ -34,7 +34,7 @@ def runs_to_show(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def undoable_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Of the newest runs those whose id begins so, that kept what was there before, and that no other has undone since."""
+    """`last`, and of the newest runs those whose id begins so, that kept what was there before and were not undone since."""
     from irctl.record import runs as records
 
     undone: set[str] = set()
@@ -45,7 +45,7 @@ def undoable_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
             undone |= {reverted} if _document(folder, "result.json").get("outcome") in ("changed", "unchanged") else set()
         elif not begun.get("check", True) and folder.run not in undone and any(folder.evidence.glob(f"*/{REVERT_RECORD}")):
             found.append(folder.run)
-    return [run for run in found if run.startswith(incomplete)]
+    return [run for run in (records.LAST, *found) if run.startswith(incomplete)]
 
 
 def _document(folder: Folder, name: str) -> dict[str, Any]:
@@ -56,10 +56,13 @@ def _document(folder: Folder, name: str) -> dict[str, Any]:
 
 
 def records_to_verify(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str] | list[CompletionItem]:
-    """The runs and incidents whose id begins so; a path where none does."""
+    """`last`, and the runs and incidents whose id begins so; a path where none does."""
     from click.shell_completion import CompletionItem
 
-    found = [*runs(ctx, param, incomplete), *incidents(ctx, param, incomplete)]
+    from irctl.record.runs import LAST
+
+    last = [LAST] if incomplete and LAST.startswith(incomplete) else []
+    found = [*last, *runs(ctx, param, incomplete), *incidents(ctx, param, incomplete)]
     return found or [CompletionItem(incomplete, type="file")]
 
 
@@ -79,10 +82,12 @@ def list_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
 
 def leased_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The runs whose id begins so and whose change will end by itself."""
+    """The runs whose id begins so and whose change will end by itself, and `last` where there are any."""
     from irctl.leases import register
+    from irctl.record.runs import LAST
 
-    return [lease.run for lease in register.listed(settings_of(ctx).home_path) if lease.run.startswith(incomplete)]
+    on = [lease.run for lease in register.listed(settings_of(ctx).home_path)]
+    return [run for run in ([LAST, *on] if on else []) if run.startswith(incomplete)]
 
 
 def requests(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

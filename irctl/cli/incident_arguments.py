@@ -43,10 +43,15 @@ def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     ctx.meta[_OPTION] = value
 
 
-def chosen_id(ctx: click.Context, argument: str | None) -> str:
-    """The id of the incident that is meant. Raises Invalid where none is, or where no incident has that id."""
+def chosen_id(ctx: click.Context, argument: str | None, *, only_looking: bool = False) -> str:
+    """The id of the incident that is meant. Raises Invalid where none is, or where no incident has that id.
+
+    `last` is taken where the command is only looking.
+    """
     home, variable = settings_of(ctx).home_path, os.environ.get("IRCTL_INCIDENT") or None
     for option, name in [("ID", argument), ("--incident", ctx.meta.get(_OPTION)), ("IRCTL_INCIDENT", variable)]:
+        if name == incidents.LAST and only_looking:
+            return incidents.newest(home, option)
         if name is not None:
             return incidents.find(home, name, option)
     open_now = incidents.opened(home)

@@ -66,11 +66,10 @@ def _is_ipv6(text: str) -> bool:
 
 
 def incident_id(text: str) -> str:
-    """Check the id of an incident. Raises ValueError."""
+    """Check the id of an incident, or the end of one. Raises ValueError."""
     from irctl.incidents import incidents
 
-    if not incidents.ID.fullmatch(text):
-        raise ValueError("an incident's id is needed, such as INC-2026-1121-001")
+    incidents.require_form(text)
     return text
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def typed_order(ctx: click.Context, remediation: Remediation, values: Mapping[str, Any], *, check: bool) -> Order:
-    """The order for the values of a command's options, by click's names."""
+    """The order for the values of a command's options, by click's names. Raises Invalid where there is no such incident."""
     from irctl.orders.order import Order
 
     names = {option.flag.removeprefix("--").replace("-", "_"): option.variable for option in remediation.typed}
@@ -28,11 +28,20 @@ def typed_order(ctx: click.Context, remediation: Remediation, values: Mapping[st
         names=tuple(dict.fromkeys(values["hosts"])),
         given=options.variables_of(ctx, names, values),
         check=check,
-        incident=values["incident"] or "",
+        incident=whole_incident(ctx, values["incident"]),
         timeout=values["timeout"],
         lease=values.get("lease") or 0,
         verbosity=root_of(ctx).get("verbose", 0),
     )
+
+
+def whole_incident(ctx: click.Context, given: str | None) -> str:
+    """The whole id of the incident that --incident names; '' for none. Raises Invalid."""
+    if not given:
+        return ""
+    from irctl.incidents import incidents
+
+    return incidents.find(settings_of(ctx).home_path, given, "--incident")
 
 
 def carry_out(ctx: click.Context, order: Order) -> Outcome:

@@ -61,7 +61,7 @@ def _planned(ctx: click.Context, remediation: Remediation, given: dict[str, Any]
     request = requests.find(settings_of(ctx).home_path, given["plan"], "--plan")
     if request.remediation != remediation.name:
         raise Invalid(f"--plan: it is of {request.remediation}, not of {remediation.name}")
-    if given["incident"] and given["incident"] != request.incident:
+    if given["incident"] and not request.incident.endswith(given["incident"].upper()):
         raise Refused(f"the plan is for {request.incident or 'no incident'}, not for {given['incident']}; nothing was run")
     _require_lease(remediation, request.document["lease"] or 0)
     return request

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import shows
+from irctl.record.runs import LAST
 
 COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
 
@@ -59,6 +60,12 @@ def sentence(text: str, document: Mapping[str, Any], *, as_json: bool) -> None:
         as_object(document)
     else:
         click.echo(text)
+
+
+def name_last(word: str, name: str) -> None:
+    """Say on standard error which run `last` is, before something is done with it."""
+    if word == LAST:
+        click.echo(f"last: {name}", err=True)
 
 
 def outcome(word: str, *, check: bool = False) -> str:

@@ -24,11 +24,12 @@ from irctl.record import journal
 from irctl.record.folders import make_folder
 
 __all__ = [
-    "APPROVALS", "FINISHING", "ID", "MOST", "PART_OF_ID", "PLACES", "STATUSES", "State", "alone", "assessment", "drills", "entries",
-    "find", "fold", "listed", "open_drill", "open_incident", "opened", "readings", "record", "require", "require_open",
-    "single_open", "state", "status_of", "text",
+    "APPROVALS", "FINISHING", "ID", "LAST", "MOST", "PART_OF_ID", "PLACES", "STATUSES", "State", "alone", "assessment", "drills",
+    "entries", "find", "fold", "listed", "newest", "open_drill", "open_incident", "opened", "readings", "record", "require",
+    "require_form", "require_open", "single_open", "state", "status_of", "text",
 ]  # fmt: skip
 ID = re.compile(r"INC-[0-9]{4}-[0-9]{4}-[0-9]{3}", re.ASCII)
+LAST = "last"  # the newest incident, where it is only looked at
 PART_OF_ID = re.compile(r"(?:(?:(?:INC-)?[0-9]{4}-)?[0-9]{4}-)?[0-9]{3}", re.ASCII | re.IGNORECASE)
 FINISHING = {  # what a closed incident still takes
     "reopened", "run-ended", "lease-ended", "lease-failed", "revoked", "countersigned", "packed", "held", "released", "communicated"
@@ -155,8 +156,10 @@ def listed(home: Path) -> list[str]:
 
 def find(home: Path, given: str, option: str = "ID") -> str:
     """The id of the incident that is called so: its id, or the end of it where no other ends so. Raises Invalid."""
-    if not PART_OF_ID.fullmatch(given):
-        raise invalid(option, "an incident's id is needed, such as INC-2026-1121-001, or the end of one, such as 001", given)
+    try:
+        require_form(given)
+    except ValueError as error:
+        raise invalid(option, str(error), given) from None
     name = given.upper()
     if ID.fullmatch(name):
         return require(home, name, option).name
@@ -165,6 +168,22 @@ def find(home: Path, given: str, option: str = "ID") -> str:
         why = f"more than one incident's id ends so: {', '.join(near[:5])}" if near else "no incident's id ends so"
         raise invalid(option, f"{why}; `irctl incident list --all` lists them", given)
     return near[0]
+
+
+def require_form(given: str) -> None:
+    """Raises ValueError where this is neither the id of an incident nor the end of one."""
+    if given == LAST:
+        raise ValueError("that is whichever anybody opened last; name it by its id: `irctl incident list` lists them")
+    if not PART_OF_ID.fullmatch(given):
+        raise ValueError("an incident's id is needed, such as INC-2026-1121-001, or the end of one, such as 001")
+
+
+def newest(home: Path, option: str = "ID") -> str:
+    """The id of the newest incident that is no drill. Raises Invalid where there is none."""
+    for incident in listed(home):
+        if _first(home / "incidents" / incident).get("drill") is not True:
+            return incident
+    raise invalid(option, "no incident was opened yet", LAST)
 
 
 def opened(home: Path) -> list[State]:

@@ -199,7 +199,9 @@ def _runs(home: Path) -> list[str]:
 
 
 def find(home: Path, run: str) -> Lease:
-    """The lease of this run, by the whole id or the last six characters. Raises Invalid."""
+    """The lease of this run, by the whole id or the last six characters; that of the newest one for `last`. Raises Invalid."""
+    if run == runs.LAST and (on := listed(home)):
+        return max(on, key=lambda lease: lease.run)
     matching = [lease for lease in listed(home) if run and (lease.run == run or lease.run.endswith(f"-{run}"))]
     if len(matching) != 1:
         raise Invalid(f"RUN: no lease of '{escaped(run, 90)}' is on; `irctl leases` lists them")

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from irctl.record.seal import RUN_ID
 
 ROOM = 32 << 20  # bytes that must be free before a run begins
 RESERVE = 1 << 20  # bytes kept back for the end of the record, should the disk fill up meanwhile
+LAST = "last"  # in the place of an id: the newest run
 
 
 def new_id(name: str) -> str:
@@ -166,7 +167,9 @@ def listed(home: Path) -> list[Folder]:
 
 
 def find(home: Path, run: str) -> Folder:
-    """The run of this id, or of the only id that begins or ends so. Raises Invalid."""
+    """The run of this id, or of the only id that begins or ends so; the newest one for `last`. Raises Invalid."""
+    if run == LAST:
+        return newest(listed(home))
     if not re.fullmatch(r"[A-Za-z0-9-]{1,90}", run, re.ASCII):
         raise invalid("RUN", "not the id of a run; `irctl runs` lists them", run)
     near = [folder for folder in listed(home) if folder.run == run] or [
@@ -175,6 +178,14 @@ def find(home: Path, run: str) -> Folder:
     if len(near) != 1:
         raise Invalid(f"RUN: {'more than one run is' if near else 'no run is'} called '{run}'; `irctl runs` lists them")
     return near[0]
+
+
+def newest(folders: Iterable[Folder]) -> Folder:
+    """The first of some that are listed newest first. Raises Invalid where there is none."""
+    first = next(iter(folders), None)
+    if first is None:
+        raise Invalid("RUN: there is no such run")
+    return first
 
 
 def _pretty(document: dict[str, Any]) -> bytes:

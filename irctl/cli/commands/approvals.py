@@ -16,6 +16,7 @@ from irctl.cli.option_types import Value
 from irctl.cli.option_types import reason as checked_reason
 from irctl.cli.order_options import role_option
 from irctl.cli.views import request as view
+from irctl.errors import invalid
 from irctl.record import runs
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _row(request_status: RequestStatus) -> list[str]:
         return [short, state, "", "", reason]
     document = _object(request_status)
     roles = [f"{role}: {who}" for role, who in document["approved"].items()] + [f"{role}: ..." for role in document["waits_for"]]
-    waiting = f"{', '.join(roles)}; until {document['expires']}"
+    waiting = f"{', '.join(roles)}; until {document['expires']}" if roles else "needs no approval"
     return [short, state, document["remediation"], short_list(document["hosts"]), reason or waiting]
 
 
@@ -112,5 +113,7 @@ def revoke(ctx: click.Context, plan: str, role: str, reason: str) -> None:
 def countersign(ctx: click.Context, run: str, role: str) -> None:
     """Sign that you have seen RUN, which broke the glass: it went ahead without its approvals."""
     settings = settings_of(ctx)
+    if run == runs.LAST:
+        raise invalid("RUN", "what is signed is named by its id; `irctl runs` lists them", run)
     signed = countersigning.countersign(settings, runs.find(settings.home_path, run), role)
     render.sentence(f"countersigned as {role} by {signed['principal']}", signed, as_json=wants_json(ctx))

@@ -47,8 +47,8 @@ def verify(
 ) -> int:  # fmt: skip
     """Name what was changed, missing, added or reordered in a record or pack since it was sealed.
 
-    PATH may be a copy anywhere, or the .tar that a pack was put into. It is anchored where the journal of the home, or
-    --manifest-hash, says that it is the newest one.
+    PATH may be a copy anywhere, or the .tar that a pack was put into; RUN may be `last`. It is anchored where the journal of
+    the home, or --manifest-hash, says that it is the newest one.
     """
     settings = settings_of(ctx)
     place, allowed, ca = _place(settings, what), _allowed(settings, allowed_signers), _file("--tsa-ca", tsa_ca)

@@ -46,7 +46,7 @@ def show(ctx: click.Context, incident: str | None, notice: bool) -> None:
     from irctl.incidents import reports
 
     home, now = settings_of(ctx).home_path, datetime.now(UTC)
-    state = incidents.state(home, chosen_id(ctx, incident))
+    state = incidents.state(home, chosen_id(ctx, incident, only_looking=True))
     if notice:
         text = reports.known_commander_notice(state)
         render.sentence(text, {"schema": "irctl/notice/1", "incident": state.incident, "text": text}, as_json=wants_json(ctx))
@@ -63,7 +63,7 @@ def timeline(ctx: click.Context, incident: str | None) -> None:
     """Print all that happened, in order, as its journal has it."""
     from irctl.cli.views import incidents as view
 
-    view.show_timeline(settings_of(ctx).home_path, chosen_id(ctx, incident), as_json=wants_json(ctx))
+    view.show_timeline(settings_of(ctx).home_path, chosen_id(ctx, incident, only_looking=True), as_json=wants_json(ctx))
 
 
 COMMANDS = (list_, show, timeline)

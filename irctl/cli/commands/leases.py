@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
+from irctl.catalog.config import Settings
 from irctl.cli import completions, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
 from irctl.cli.option_types import Value, duration
@@ -30,7 +31,7 @@ RUN = click.argument("run", shell_complete=completions.leased_runs)
 @click.group(cls=Group, name="leases", invoke_without_command=True, epilog="Example: irctl leases end 7f3a01")
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show the changes that end by themselves; extend one, or end it now."""
+    """Show the changes that end by themselves; extend one, or end it now. RUN is the run that made it, or `last`."""
     if ctx.invoked_subcommand is None:
         home = settings_of(ctx).home_path
         remind(home)
@@ -78,6 +79,12 @@ def _ends(seconds: int) -> str:
     return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _found(settings: Settings, run: str) -> Lease:
+    lease = register.find(settings.home_path, run)
+    render.name_last(run, lease.run)
+    return lease
+
+
 @command.command(name="extend", epilog="Example: irctl leases extend 7f3a01 --for 30m")
 @RUN
 @click.option("--for", "seconds", type=Value("DURATION", duration("1s")), required=True, metavar="DURATION",
@@ -86,8 +93,8 @@ def _ends(seconds: int) -> str:
 def extend(ctx: click.Context, run: str, seconds: int) -> None:
     """Let the lease of RUN end later, never beyond its limit. Hosts that would end it themselves are told first."""
     settings = settings_of(ctx)
-    home = settings.home_path
-    lease = lease_change.extend(settings, register.find(home, run), seconds, render.notices_only)
+    home, lease = settings.home_path, _found(settings, run)
+    lease = lease_change.extend(settings, lease, seconds, render.notices_only)
     _show(home, [lease], as_json=wants_json(ctx))
 
 
@@ -98,7 +105,7 @@ def extend(ctx: click.Context, run: str, seconds: int) -> None:
 def end(ctx: click.Context, run: str, force: bool) -> int:
     """End the lease of RUN now: undo its change and verify it."""
     settings = settings_of(ctx)
-    lease = register.find(settings.home_path, run)
+    lease = _found(settings, run)
     how = lease_end.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
     document = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
     render.sentence(f"ended: {lease.remediation} on {short_list(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
@@ -112,7 +119,7 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
 def close(ctx: click.Context, run: str, reason: str) -> None:
     """Give up the lease of RUN, which could not be ended, and leave things as they are, for this REASON."""
     settings = settings_of(ctx)
-    lease = register.find(settings.home_path, run)
+    lease = _found(settings, run)
     still_armed = lease_change.close(settings, lease, reason, render.notices_only)
     if still_armed:
         click.echo(f"warning: the end that is armed on the host goes on trying: {still_armed}", err=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from irctl.cli import completions
+from irctl.cli import completions, render
 from irctl.cli.base import Command, is_quiet, settings_of, wants_json
 from irctl.cli.option_types import Value, incident_id, timeout
-from irctl.cli.orders import carry_out
+from irctl.cli.orders import carry_out, whole_incident
 from irctl.cli.views import run as view
 from irctl.leases import register
 from irctl.orders import revert
@@ -25,13 +25,15 @@ from irctl.record import runs
               help="Stop, and call it indeterminate, after this long. Default: 10m.")  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, run: str, check: bool, force: bool, incident: str | None, timeout: int) -> int:
-    """Undo what RUN changed, from the state that it had captured, and verify it.
+    """Undo what RUN changed, from the state that it had captured, and verify it. With `last` as RUN, the newest run.
 
     Refuses where the state is no longer the one that RUN had set. Needs no approval. A lease of RUN is over with it.
     """
     settings = settings_of(ctx)
     folder = runs.find(settings.home_path, run)
-    order = revert.order(settings, folder, check=check, force=force, incident=incident or "", timeout=timeout)
+    render.name_last(run, folder.run)
+    named = whole_incident(ctx, incident)
+    order = revert.order(settings, folder, check=check, force=force, incident=named, timeout=timeout)
     outcome = carry_out(ctx, order)
     if not check and outcome.succeeded:
         _end_leases(folder, outcome.run)

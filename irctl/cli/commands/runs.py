@@ -20,7 +20,7 @@ from irctl.record import run_entries, runs
 from irctl.record.run_entries import UNDER_WAY, VERBS, Entry, Filter
 from irctl.record.runs import Folder
 
-LAST, DIFF = "last", "diff"
+DIFF = "diff"
 OUTCOMES = [*EXIT_CODES, UNDER_WAY]
 
 
@@ -104,9 +104,6 @@ def _matching(home: Path, meant: Filter) -> Iterator[Entry]:
 
 def _find(home: Path, word: str, meant: Filter) -> Folder:
     """The run of this id, or the newest one that is meant. Raises Invalid."""
-    if word != LAST:
+    if word != runs.LAST:
         return runs.find(home, word)
-    newest = next(_matching(home, meant), None)
-    if newest is None:
-        raise Invalid("RUN: there is no such run")
-    return Folder(home, newest.run)
+    return runs.newest(Folder(home, entry.run) for entry in _matching(home, meant))

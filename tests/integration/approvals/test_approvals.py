@@ -45,6 +45,12 @@ def test_two_people_with_two_keys_approve_and_it_runs_once(office: Office) -> No
     assert office.by("ana@example.com", "approvals").out == "nothing waits for approval\n"
 
 
+def test_a_request_that_needs_no_approval_says_so_and_waits_for_nobody(office: Office) -> None:
+    office.collection.role("plain")
+    assert office.by("ana@example.com", "request", "plain", "--host", "here").code == 0
+    assert office.by("ana@example.com", "approvals").out.split(None, 1)[1] == "ready  plain  here  needs no approval\n"
+
+
 def test_with_a_registered_request_the_same_order_needs_no_plan(office: Office) -> None:
     office.approved()
     assert office.run("--host", "here").code == 0
