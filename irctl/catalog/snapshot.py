@@ -46,9 +46,11 @@ class Snapshot:
         return sorted(words if any(map(_DELEGATES.search, texts)) else words - {"delegate_to"})
 
     def write(self, root: Path) -> None:
-        """Write ansible.cfg, and the collections below ansible_collections/, into a private folder. Raises OSError."""
+        """Write the collections below ansible_collections/ into a private folder. Raises OSError."""
         made: set[Path] = set()
         for name, file in self.files.items():
+            if name == CONFIG:  # the process of the run has it from its beginning
+                continue
             path = root / _place(name)
             if path.parent not in made:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,7 +78,5 @@ def _tells_what_to_do(name: str) -> bool:
 
 
 def _place(name: str) -> str:
-    if name == CONFIG:
-        return name
     collection, _, rest = name.partition("/")
     return f"ansible_collections/{collection.replace('.', '/', 1)}/{rest}"

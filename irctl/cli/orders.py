@@ -13,6 +13,8 @@ import click
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options
 from irctl.cli.base import is_quiet, remind, root_of, settings_of, wants_json
+from irctl.record.run_id import new_id
+from irctl.running import playbook_process, surroundings
 
 if TYPE_CHECKING:
     from irctl.orders.order import Order, Outcome
@@ -46,14 +48,17 @@ def whole_incident(ctx: click.Context, given: str | None) -> str:
 
 def carry_out(ctx: click.Context, order: Order) -> Outcome:
     """Say what earlier commands left behind, then carry out the order with progress. Raises IrctlError."""
-    from irctl.cli.progress import progress
-    from irctl.orders import execution
-
     settings = settings_of(ctx)
     remind(settings.home_path)
     order = replace(order, incident=order.incident or _confirmed_incident(ctx, order, settings.home_path))
-    with progress(order, quiet=wants_json(ctx) or is_quiet(ctx)) as show:
-        return execution.carry_out(order, settings, show)
+    if not order.urgent:
+        surroundings.require()
+    with playbook_process.begun(new_id(order.title)) as process:
+        from irctl.cli.progress import progress  # what takes long to import is imported while Ansible is
+        from irctl.orders import execution
+
+        with progress(order, quiet=wants_json(ctx) or is_quiet(ctx)) as show:
+            return execution.carry_out(order, settings, show, process)
 
 
 def _confirmed_incident(ctx: click.Context, order: Order, home: Path) -> str:

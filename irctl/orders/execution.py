@@ -23,20 +23,26 @@ from irctl.orders.order import Order, Outcome, Show, envelope
 from irctl.orders.step_log import StepLog
 from irctl.record import affected, journal, locks, runs
 from irctl.record.folders import make_folder
+from irctl.record.run_id import new_id
 from irctl.running import engine, results, signals, surroundings
+from irctl.running.playbook_process import PlaybookProcess
 from irctl.running.results import Host, Step
 
 
-def carry_out(order: Order, settings: Settings, show: Show) -> Outcome:
-    """Carry out an order. Raises IrctlError where nothing was begun, EvidenceError where the record could not be kept."""
-    execution = _Execution(order, settings, show)
+def carry_out(order: Order, settings: Settings, show: Show, process: PlaybookProcess | None = None) -> Outcome:
+    """Carry out an order, by the process that was begun for it, if one was.
+
+    Raises IrctlError where nothing was begun, EvidenceError where the record could not be kept.
+    """
+    run = process.folder.run if process else new_id(order.title)
+    execution = _Execution(order, settings, show, run)
     inventory = settings.inventory_path()
     if not order.urgent:
         surroundings.require()
     preconditions.require(order, settings.home_path)
     try:
         with signals.held():
-            end = engine.carry_out(execution.job(inventory), execution.begin, execution.account.see)
+            end = engine.carry_out(execution.job(inventory), execution.begin, execution.account.see, process)
             return execution.finish(end)
     finally:
         execution.release()
@@ -45,9 +51,9 @@ def carry_out(order: Order, settings: Settings, show: Show) -> Outcome:
 class _Execution:
     """One order while it is carried out."""
 
-    def __init__(self, order: Order, settings: Settings, show: Show) -> None:
+    def __init__(self, order: Order, settings: Settings, show: Show, run: str) -> None:
         self.order, self.settings = order, settings
-        self.folder = runs.Folder(settings.home_path, runs.new_id(order.title.replace(" ", "-")))
+        self.folder = runs.Folder(settings.home_path, run)
         self.account = results.Account(self._step)
         self._content = closure.snapshot(order.remediation)
         syntax.require(order.remediation.content, self._content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,18 @@ from irctl import errors
 from irctl.errors import EvidenceError
 from irctl.orders.order import SCHEMA
 from irctl.record import locks, runs
-from irctl.running import engine
+from irctl.running.private_folder import PrivateFolder, sweep
 from irctl.running.results import Host
 
 
 def close(home: Path) -> list[str]:
     """Seal the records of killed runs; return a sentence for each."""
     messages = []
-    engine.sweep()
+    sweep()
     for folder, lock in runs.killed(home):
         try:
             messages.append(_close(folder))
-            for temporary in engine.folders(folder.run):
-                shutil.rmtree(temporary, ignore_errors=True)
+            PrivateFolder(folder.run).remove()
         except (EvidenceError, OSError, LookupError, TypeError, AttributeError) as error:  # the others go on
             messages.append(f"run {folder.run} was killed and its record cannot be closed: {' '.join(str(error).split())[:300]}")
         finally:

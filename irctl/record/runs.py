@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,11 +23,6 @@ from irctl.record.seal import RUN_ID
 ROOM = 32 << 20  # bytes that must be free before a run begins
 RESERVE = 1 << 20  # bytes kept back for the end of the record, should the disk fill up meanwhile
 LAST = "last"  # in the place of an id: the newest run
-
-
-def new_id(name: str) -> str:
-    """An id such as 20261121T022311Z-db-connections-7f3a01."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
 
 
 def folder_of_host(host: str) -> str:

@@ -5,33 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl.catalog.content import COLLECTIONS
-from irctl.catalog.snapshot import CONFIG, Snapshot
-from irctl.errors import INDETERMINATE, EvidenceError, IrctlError
-from irctl.record import locks
-from irctl.record.seal import RUN_ID
+from irctl.catalog.snapshot import Snapshot
+from irctl.errors import INDETERMINATE, IrctlError
 from irctl.running import signals
+from irctl.running.playbook_process import PlaybookProcess, begun
+from irctl.running.private_folder import CONFIG, explained, write
 from irctl.running.processes import adopt_orphans, kill_children, prepare
 
-# What Ansible may see of the caller's environment. Everything else could name foreign code or hold a secret.
-ENVIRONMENT = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "USER")
-ALIVE = "alive"  # locked for as long as the run's process lives
-SWEEP_AFTER = 60.0  # seconds
 NO_RETRIES = {  # a command whose connection was lost may have had its effect: whatever the inventory says, it is not sent again
     "ansible_ssh_retries": 0,
     "ansible_psrp_reconnection_retries": 0,
@@ -39,6 +29,8 @@ NO_RETRIES = {  # a command whose connection was lost may have had its effect: w
 }
 
 Event = dict[str, Any]
+Gate = Callable[[dict[str, Any]], None]
+Watch = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -75,57 +67,23 @@ class NotBegun(IrctlError):
     outcome, exit_code = "indeterminate", INDETERMINATE
 
 
-def carry_out(job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
+def carry_out(job: Job, gate: Gate, watch: Watch, process: PlaybookProcess | None = None) -> End:
     """Run the job. `gate` sees the resolved hosts and raises IrctlError to stop before anything is done; `watch` sees each event.
 
     SIGINT, SIGTERM, SIGHUP and the time limit kill every process of the run at once; End.interrupted then says which.
-    Raises NotBegun where that came before the gate let the run through.
+    `process` is that of the job's run, where it was begun already. Raises NotBegun where that came before the gate let the run
+    through.
     """
     end = End()
-    with _cut_short_by_signals(end, job.timeout):
-        return _in_folders(end, job, gate, watch)
-
-
-def _in_folders(end: End, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> End:
-    private, sockets = folders(job.run)
-    alive = None
-    try:
-        try:
-            private.mkdir(mode=0o700)
-            sockets.mkdir(mode=0o700)
-            alive = locks.hold(private / ALIVE)
+    with _cut_short_by_signals(end, job.timeout), nullcontext(process) if process else begun(job.run) as ansible:
+        private = ansible.folder.files
+        with explained(private):
             _prepare(private, job)
-        except OSError as error:
-            raise EvidenceError(f"{private} cannot be written: {error.strerror}; nothing was run") from None
-        _run(end, private, job, gate, watch)
+            ansible.require_config(job.content.files[CONFIG].content)
+        _run(end, ansible, job, gate, watch)
         with suppress(FileNotFoundError, ValueError):
             end.reports = json.loads((private / "reports.json").read_bytes())
         return end
-    finally:
-        for folder in (private, sockets):
-            shutil.rmtree(folder, ignore_errors=True)
-        locks.release([alive] if alive is not None else [])
-
-
-def sweep() -> None:
-    """Remove what runs left behind that were killed before their record began; a folder just being made is let be."""
-    for private in Path(tempfile.gettempdir()).glob("irctl-*Z-*"):
-        with suppress(OSError, EvidenceError):
-            about, run = private.lstat(), private.name.removeprefix("irctl-")
-            ours = paths.is_folder(private) and about.st_uid == os.geteuid() and RUN_ID.fullmatch(run)
-            if ours and time.time() - about.st_mtime > SWEEP_AFTER and (held := locks.hold(private / ALIVE)) is not None:
-                for folder in folders(run):
-                    shutil.rmtree(folder, ignore_errors=True)
-                locks.release([held])
-
-
-def folders(run: str) -> tuple[Path, Path]:
-    """Where the run of this id keeps what only its processes may read, and its ssh sockets; both are gone when it ends.
-
-    A socket's path has at most 108 bytes, whatever TMPDIR says. Each run has masters of its own, because a master that
-    another run opened would carry this one past the check of the host's key.
-    """
-    return Path(tempfile.gettempdir()) / f"irctl-{run}", Path("/tmp") / f"irctl-ssh-{run[-6:]}"
 
 
 def unsafe(value: Any) -> Any:
@@ -140,25 +98,18 @@ def _prepare(private: Path, job: Job) -> None:
     group = f"irctl_targets_{job.run[-6:]}"  # a name, where those of hosts might be patterns
     ours = {"irctl_target": group, "irctl_report_file": str(private / "reports.json")}
     variables = {**ours, **job.given, **NO_RETRIES}
-    _write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
+    write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
     question = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout, "group": group}
-    _write(private / "job.json", json.dumps({"parent": os.getpid(), **question}))
-    python = shlex.quote(sys.executable)
-    _write(private / "ansible-playbook", f'#!/bin/sh\nexec {python} -m irctl.running.playbook "$@"\n', 0o700)
+    write(private / "job.json", json.dumps(question))
     for fifo in ("gate.request", "gate.reply"):
         os.mkfifo(private / fifo, 0o600)
     job.content.write(private)
 
 
-def _write(path: Path, text: str, mode: int = 0o600) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-
-
-def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], None], watch: Callable[[Event], None]) -> None:
+def _run(end: End, process: PlaybookProcess, job: Job, gate: Gate, watch: Watch) -> None:
     import ansible_runner
 
+    private = process.folder.files
     keeper = _Gatekeeper(end, private, gate)
 
     def handle(event: Event) -> bool:
@@ -171,13 +122,13 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
         return False  # the record keeps its own, smaller account
 
     adopt_orphans()
-    with _minimal_environment(*folders(job.run)), keeper:
+    with _environment(process), keeper:
         try:
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 artifact_dir=str(private / "artifacts"),
                 ident="run",
-                binary=str(private / "ansible-playbook"),
+                binary="ansible-playbook",
                 cmdline=shlex.join(_words(job)),
                 inventory=str(job.inventory),
                 event_handler=handle,
@@ -187,7 +138,6 @@ def _run(end: End, private: Path, job: Job, gate: Callable[[dict[str, Any]], Non
                 suppress_output_file=True,
             )
             _insist_on_written_events(runner)
-            _close_at_once()
             if not end.interrupted:  # from here on a signal finds processes to kill, or the gate finds the signal
                 end.code = runner.run()[1]
         except ansible_runner.AnsibleRunnerException as error:
@@ -224,35 +174,19 @@ def _insist_on_written_events(runner: Any) -> None:
     runner.event_callback = insist
 
 
-def _close_at_once() -> None:
-    """Let pexpect, by which ansible-runner starts its process, look 0.01 s after the end of it whether it has ended, not 0.1 s."""
-    import pexpect.pty_spawn
-
-    def spawn(*words: Any, **how: Any) -> Any:
-        child = pexpect.pty_spawn.spawn(*words, **how)
-        child.ptyproc.delayafterclose = 0.01
-        return child
-
-    pexpect.spawn = spawn
-
-
 @contextmanager
-def _minimal_environment(private: Path, sockets: Path) -> Iterator[None]:
-    """ansible-runner hands on, and writes down, the environment it finds; so let it find little."""
-    before = dict(os.environ)
+def _environment(process: PlaybookProcess) -> Iterator[None]:
+    """ansible-runner hands on, and writes down, the environment it finds, so let it find little; and let it start our process."""
+    import pexpect
+
+    before, spawn = dict(os.environ), pexpect.spawn
     os.environ.clear()
-    os.environ.update({name: before[name] for name in ENVIRONMENT if name in before})
-    os.environ.update(
-        ANSIBLE_CONFIG=str(private / CONFIG),
-        ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(private), str(COLLECTIONS.parent)]),  # the first that has a collection counts
-        ANSIBLE_HOME=str(private / "home"),
-        ANSIBLE_HOST_KEY_CHECKING="True",
-        ANSIBLE_SSH_CONTROL_PATH_DIR=str(sockets),
-        LC_ALL="C.UTF-8",  # Ansible takes no other encoding, and not every locale that ssh hands on is installed
-    )
+    os.environ.update(process.folder.environment(before))
+    pexpect.spawn = process.spawn
     try:
         yield
     finally:
+        pexpect.spawn = spawn
         os.environ.clear()
         os.environ.update(before)
 
@@ -292,7 +226,7 @@ def _kill() -> None:
 class _Gatekeeper(threading.Thread):
     """Answers the playbook process's one question while ansible-runner holds the main thread."""
 
-    def __init__(self, end: End, private: Path, gate: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, end: End, private: Path, gate: Gate) -> None:
         super().__init__(daemon=True)
         self._end, self._private, self._gate = end, private, gate
         self.passed = False

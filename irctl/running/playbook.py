@@ -1,4 +1,4 @@
-"""The process that runs a playbook for irctl: ansible-playbook, which asks before it starts and dies with its parent.
+"""ansible-playbook for irctl: it asks before it starts.
 
 The hosts that a plan names are the hosts of the very inventory that then runs: this process reads the inventory, sends the
 hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing is parsed twice, nothing can differ.
@@ -7,7 +7,6 @@ hosts to irctl through a FIFO, and goes on only when irctl answers 'go'. Nothing
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import json
 import os
@@ -18,9 +17,9 @@ from ansible import constants
 from ansible.cli.playbook import PlaybookCLI
 from ansible.errors import AnsibleError
 from ansible.playbook.play import Play
+from ansible.plugins.loader import connection_loader
 
 from irctl.running import host_settings
-from irctl.running.processes import die_with_parent
 
 CREWS = "irctl.runbooks.crews"  # the strategy for more hosts than forks
 
@@ -100,26 +99,26 @@ class GatedPlaybook(PlaybookCLI):  # type: ignore[misc]  # Ansible has no types
         if not ask(answer, job["modules"]):
             os._exit(0)
         target(list(answer["hosts"]), job["group"], inventory)
+        _load_connections_when_used()
         if len(answer["hosts"]) > constants.DEFAULT_FORKS:  # for fewer it does nothing, and Ansible takes 0.1 s to frown at it
             Play.fattributes["strategy"].default = CREWS
         return loader, inventory, manager
 
 
-def main() -> None:
-    with open("job.json") as file:
-        die_with_parent(json.load(file)["parent"])
-    gc.disable()  # this process is short, and a collection in a fork copies the memory that it shares
-    os.register_at_fork(before=gc.freeze)
+def _load_connections_when_used() -> None:
+    """Do not load every connection plugin that there is before the first play, which takes 0.05 s: a task loads its own."""
+    connection_loader.get("local", class_only=True)  # before the forks, each of which would load it again
+    connection_loader.all = lambda *_, **__: iter(())
+
+
+def run(words: list[str]) -> None:
+    """Run the command line, and end this process with its code."""
     os.environ["ANSIBLE_STDOUT_CALLBACK"] = "irctl.runbooks.events"  # extends the one that ansible-runner has set
     code: Any = 1
     try:
-        GatedPlaybook.cli_executor(sys.argv)
+        GatedPlaybook.cli_executor(words)
     except SystemExit as done:
         code = done.code
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 0)  # what teardown would do is done by removing the private folder
-
-
-if __name__ == "__main__":
-    main()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.phases import PHASES
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl import errors
-from irctl.running.engine import End, Event
+
+if TYPE_CHECKING:
+    from irctl.running.engine import End, Event
 
 _WRAPPING = re.compile(r"^(?:(?:Task|Module|Action) failed: )+")
 CHANGING = PHASES[3:]  # from here on something may have been changed

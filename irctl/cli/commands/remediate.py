@@ -20,12 +20,12 @@ class _Runs(Remediations):
 
 
 def _run(remediation: Remediation, **values: Any) -> int:
-    from irctl.cli.views import run
-
     ctx = click.get_current_context()
     order = order_with_approval(ctx, remediation, values)
     warn_of_break_glass(ctx, order)
     outcome = carry_out(ctx, order)
+    from irctl.cli.views import run
+
     run.show(order, outcome, as_json=wants_json(ctx), quiet=is_quiet(ctx))
     return outcome.exit_code
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from irctl.catalog import catalog, unknown_names
@@ -19,19 +18,6 @@ def test_every_string_is_marked_as_data_however_deep() -> None:
     assert engine.unsafe([template, [template], 7]) == [{"__ansible_unsafe": template}, [{"__ansible_unsafe": template}], 7]
     assert engine.unsafe((template,)) == [{"__ansible_unsafe": template}]
     assert (engine.unsafe(7), engine.unsafe(True), engine.unsafe(None)) == (7, True, None)
-
-
-def test_no_variable_of_the_caller_that_could_name_foreign_code_or_a_secret_is_handed_on() -> None:
-    assert not [name for name in engine.ENVIRONMENT if name.startswith(("ANSIBLE", "PYTHON", "AWS", "PG", "LD_", "IRCTL"))]
-
-
-def test_the_end_of_the_playbook_is_not_waited_for_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pexpect, "spawn", pexpect.spawn)  # to be put back
-    engine._close_at_once()
-    child = pexpect.spawn("sh", ["-c", "exit 3"])
-    child.expect(pexpect.EOF)
-    child.close()
-    assert (child.exitstatus, child.ptyproc.delayafterclose) == (3, 0.01)
 
 
 @pytest.mark.parametrize(
