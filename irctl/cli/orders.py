@@ -13,8 +13,6 @@ import click
 from irctl.catalog.catalog import Remediation
 from irctl.cli import options
 from irctl.cli.base import is_quiet, remind, root_of, settings_of, wants_json
-from irctl.record.run_id import new_id
-from irctl.running import playbook_process, surroundings
 
 if TYPE_CHECKING:
     from irctl.orders.order import Order, Outcome
@@ -48,6 +46,9 @@ def whole_incident(ctx: click.Context, given: str | None) -> str:
 
 def carry_out(ctx: click.Context, order: Order) -> Outcome:
     """Say what earlier commands left behind, then carry out the order with progress. Raises IrctlError."""
+    from irctl.record.run_id import new_id
+    from irctl.running import playbook_process, surroundings
+
     settings = settings_of(ctx)
     remind(settings.home_path)
     order = replace(order, incident=order.incident or _confirmed_incident(ctx, order, settings.home_path))
