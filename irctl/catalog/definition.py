@@ -55,7 +55,7 @@ class Option:
 
 @dataclass(frozen=True)
 class EntryPoint:
-    """One thing that a role does: main, verify, fault, revert or restore."""
+    """One thing that a role does: main, verify, fault, decoy, revert or restore."""
 
     name: str
     summary: str

@@ -19,7 +19,7 @@ EDGE = 4.0  # hundredths of the field between its sides and the first and the la
 DRILLS_APART = 0.035  # of the field between two drills, where all of them fit
 DATES_APART = 0.3  # of the field between two dates
 LANE = 171  # where drills stand that measured no time
-KINDS = ("fixed", "not-fixed", "worse", "nothing-to-do", "unknown", "under-way")
+KINDS = ("fixed", "not-fixed", "worse", "hit-the-wrong-thing", "nothing-to-do", "unknown", "under-way")
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400)
 
 Segment: TypeAlias = tuple[tuple[float, float], tuple[float, float]]

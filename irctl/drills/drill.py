@@ -11,7 +11,7 @@ from irctl import errors
 from irctl.catalog import catalog
 from irctl.catalog.config import Settings
 from irctl.drills import history, readiness, restore
-from irctl.drills.history import FIXED, NOT_FIXED, NOTHING, UNKNOWN, Drill
+from irctl.drills.history import FIXED, HIT, NOT_FIXED, NOTHING, UNKNOWN, Drill
 from irctl.drills.steps import DrillOrder, Interrupted, Judgement, Steps, answers
 from irctl.errors import IrctlError
 from irctl.incidents import incidents
@@ -86,7 +86,9 @@ class _Practice:
         elif self._detected(since):
             mend = steps.take("mend", "main")
             proof = steps.verify("verify")
-            judge(judgement, mend, proof, round(time.monotonic() - since, 3))
+            seconds = round(time.monotonic() - since, 3)
+            decoy = steps.take("decoy", "decoy") if "decoy" in steps.entry_points else None
+            judge(judgement, mend, proof, seconds, decoy)
 
     def _begin(self, hosts: Mapping[str, Any]) -> str:
         """Open the incident that all is recorded under, once the hosts are known and free. Raises IrctlError."""
@@ -153,10 +155,12 @@ def _open_incident(steps: Steps, hosts: list[str]) -> str:
     return incidents.open_drill(steps.home, settings.operator, title, entry, profile=profile)
 
 
-def judge(judgement: Judgement, mend: Outcome, proof: Outcome, seconds: float) -> None:
-    """What the remediation and the proof after it showed, this many seconds after the fault. Pure."""
-    seen = answers(proof)
-    if False in seen:
+def judge(judgement: Judgement, mend: Outcome, proof: Outcome, seconds: float, decoy: Outcome | None = None) -> None:
+    """What the remediation and the proof after it showed, this many seconds after the fault, and the look at its decoy. Pure."""
+    seen, spared = answers(proof), answers(decoy) if decoy else {True}
+    if decoy and False in spared:
+        judgement.set(HIT, decoy.reasons())
+    elif False in seen:
         judgement.set(NOT_FIXED, (proof if mend.succeeded else mend).reasons())
     elif None in seen:
         judgement.set(UNKNOWN, f"it cannot be said whether it is mended: {proof.reasons()}", proof.exit_code)
@@ -164,6 +168,8 @@ def judge(judgement: Judgement, mend: Outcome, proof: Outcome, seconds: float) -
         judgement.set(NOT_FIXED, f"the remediation did not end well: {mend.reasons()}")
     elif mend.outcome == "unchanged":
         judgement.set(UNKNOWN, "the trouble went away by itself: the remediation changed nothing")
+    elif decoy and None in spared:
+        judgement.set(UNKNOWN, f"it cannot be said whether the decoy was spared: {decoy.reasons()}", decoy.exit_code)
     else:
         judgement.mitigate = seconds
         judgement.set(FIXED)

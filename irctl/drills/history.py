@@ -17,7 +17,14 @@ from irctl.errors import IrctlError, invalid
 from irctl.incidents import incidents, severity
 from irctl.record import locks, moments
 
-FIXED, NOT_FIXED, WORSE, NOTHING, UNKNOWN = VERDICTS = ("fixed", "not fixed", "worse", "nothing to do", "unknown")
+FIXED, NOT_FIXED, WORSE, HIT, NOTHING, UNKNOWN = VERDICTS = (
+    "fixed",
+    "not fixed",
+    "worse",
+    "hit the wrong thing",
+    "nothing to do",
+    "unknown",
+)
 NEEDED = ("fault", "verify")  # the entry points without which nothing can be drilled
 
 
@@ -92,7 +99,7 @@ def fold(incident: str, entries: Iterable[Mapping[str, Any]]) -> Drill:
 def due(home: Path, contents: Iterable[Content], now: datetime, hosts: Iterable[str] = ()) -> list[Due]:
     """What is to be drilled how soon, by remediation and host: on these hosts or groups, or wherever it was drilled so far.
 
-    Only a drill that ended as fixed counts, and none is the last word where a later one ended as not fixed or worse.
+    Only a drill that ended as fixed counts, and none is the last word where a later one ended badly.
     """
     drills, contents, hosts = history(home), list(contents), list(hosts)
     due: list[Due] = []

@@ -39,7 +39,7 @@ def put_back(steps: Steps, judgement: Judgement) -> str:
         except (IrctlError, OSError) as error:
             why = str(error)
             break
-    judgement.set(WORSE, f"what the drill made is not all taken away: {why}")
+    judgement.end_badly(WORSE, f"what the drill made is not all taken away: {why}")
     return why
 
 
@@ -91,9 +91,9 @@ def _verify_as_before(steps: Steps, judgement: Judgement) -> None:
     seen, expected = answers(after), steps.order.proved_when_well
     if (not expected) in seen:
         trouble = after.reasons() if expected else "the measure is still on"
-        judgement.set(WORSE, f"it is not as it was before: {trouble}")
+        judgement.end_badly(WORSE, f"it is not as it was before: {trouble}")
     elif None in seen:
-        judgement.set(UNKNOWN, f"it cannot be said whether all is as it was before: {after.reasons()}", after.exit_code)
+        judgement.end_badly(UNKNOWN, f"it cannot be said whether all is as it was before: {after.reasons()}", after.exit_code)
 
 
 def close(steps: Steps, judgement: Judgement, not_restored: str) -> Drill:

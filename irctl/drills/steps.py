@@ -13,7 +13,7 @@ from typing import Any
 from irctl import errors
 from irctl.catalog import catalog
 from irctl.catalog.config import Settings
-from irctl.drills.history import FIXED, NOT_FIXED, NOTHING, UNKNOWN, WORSE
+from irctl.drills.history import FIXED, HIT, NOT_FIXED, NOTHING, UNKNOWN, WORSE
 from irctl.errors import IrctlError
 from irctl.orders import execution
 from irctl.orders.order import SUCCEEDED, Order, Outcome, Show
@@ -21,7 +21,7 @@ from irctl.running import signals
 from irctl.running.results import Step
 
 HEALTH, MEASURE = "health", "measure"
-CODES = {FIXED: errors.DONE, NOT_FIXED: errors.FAILED, WORSE: errors.FAILED, NOTHING: errors.FAILED, UNKNOWN: errors.FAILED}
+CODES = {FIXED: errors.DONE} | dict.fromkeys((NOT_FIXED, WORSE, HIT, NOTHING, UNKNOWN), errors.FAILED)
 CUT = "stopped by SIG"  # how a run begins to say that a signal ended it
 
 Begin = Callable[[Mapping[str, Any]], str]
@@ -67,6 +67,13 @@ class Judgement:
     def set(self, verdict: str, why: str = "", exit_code: int | None = None) -> None:
         self.verdict, self.why = verdict, why
         self.exit_code = CODES[verdict] if exit_code is None else exit_code
+
+    def end_badly(self, verdict: str, why: str, exit_code: int | None = None) -> None:
+        """Things are not as before, or nobody knows. Where the remediation hit the wrong thing, that stays the verdict."""
+        if self.verdict == HIT:
+            self.why = f"{self.why}; {why}"
+        else:
+            self.set(verdict, why, exit_code)
 
 
 class Interrupted(IrctlError):

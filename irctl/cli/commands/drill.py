@@ -72,7 +72,7 @@ def restore(ctx: click.Context, incident: str | None) -> int:
         raise next(iter(errors.values()))
     for name, error in errors.items():
         click.echo(f"error: {name} was not restored: {error}", err=True)
-    worse = [FAILED for drill in restored if drill.verdict == history.WORSE]
+    worse = [FAILED for drill in restored if drill.verdict in (history.WORSE, history.HIT)]
     code = worst([DONE, *(error.exit_code for error in errors.values()), *worse])
     lines = [f"restored: {one.remediation} on {short_list(one.hosts)} ({one.incident}): {one.verdict}" for one in restored]
     document = view.document([asdict(drill) for drill in restored], code)

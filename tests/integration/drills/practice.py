@@ -66,6 +66,16 @@ class Practice:
             report = {"name": "Report | Done", "irctl.runbooks.report": self._reported(name), "run_once": True}
             (tasks / f"{name}.yml").write_text(yaml.safe_dump([*found, report], sort_keys=False))
 
+    def has_decoy(self) -> None:
+        """From now on a neighbour's bulb burns after each fault, which main puts out where its mood is to hit."""
+        look = {"ansible.builtin.command": f"ls {self.folder}", "register": "__now", "changed_when": False}
+        lit = {"that": "'neighbour' in __now.stdout", "fail_msg": "The neighbour sits in the dark."}
+        report = {"name": "Report | Done", "irctl.runbooks.report": {"before": "__now"}, "run_once": True}
+        steps = [{"name": "Gather | All bulbs", **look}, {"name": "Verify | It burns", "ansible.builtin.assert": lit}, report]
+        self.write("tasks/decoy.yml", steps)
+        self.entry_points.append("decoy")
+        self.says(drill_every="30d")
+
     def _reported(self, name: str) -> dict[str, str]:
         return {"before": "__now"} if name == "verify" else {"change": "__put"}
 
@@ -74,6 +84,7 @@ class Practice:
         mood = f"{self.folder}/{name}"
         script = f"[ ! -e {mood}-slow ] || long=30\ntouch {mood}-begun\nsleep ${{long:-0}}\n[ ! -e {mood}-bad ] || exit 3\n"
         script += f"[ -e {mood}-idle ] || [ $(cat {self.file}) = {word} ] || {{ echo {word} > {self.file}; echo done; }}\n"
+        script += f"[ {name} != fault ] || touch {self.folder}/neighbour\n[ ! -e {mood}-hits ] || rm {self.folder}/neighbour\n"
         script += f"[ ! -e {mood}-claims ] || echo done\n[ ! -e {mood}-harms ] || echo worse > {self.file}\n"
         found = {"ansible.builtin.shell": script, "register": "__put", "changed_when": "'done' in __put.stdout"}
         return {"name": f"Change | To {word}", **found}

@@ -105,6 +105,20 @@ def test_what_is_not_as_it_was_at_the_end_is_worse(practice: Practice) -> None:
     assert practice.state == "worse"
 
 
+def test_a_remediation_that_hits_the_decoy_hit_the_wrong_thing_although_it_mended_the_fault(practice: Practice) -> None:
+    practice.has_decoy()
+    spared = practice.drill()
+    assert verdict(spared) == ("fixed", 0)
+    assert [step["step"] for step in spared.json["drills"][0]["steps"]][3:6] == ["mend", "verify", "decoy"]
+    practice.mood("main-hits")
+    done = practice.drill()
+    assert verdict(done) == ("hit the wrong thing", FAILED)
+    assert done.json["drills"][0]["why"] == "here: Verify: The neighbour sits in the dark."
+    assert done.json["drills"][0]["mitigate"] is None
+    assert practice.state == "well"
+    assert practice.irctl("drill", "due", "--host", "here").code == FAILED, "it is due at once"
+
+
 def test_a_fault_that_does_not_show_leaves_nothing_to_do(practice: Practice) -> None:
     practice.mood("fault-idle")
     done = practice.drill("--detect-within", "5s")

@@ -31,3 +31,31 @@ def test_the_verdict_is_what_the_proof_shows(mend: Outcome, proof: Outcome, verd
     judge(judgement, mend, proof, 2.5)
     assert (judgement.verdict, judgement.why, judgement.exit_code) == (verdict, why, code)
     assert judgement.mitigate == (2.5 if verdict == "fixed" else None)
+
+
+@pytest.mark.parametrize(
+    ("mend", "proof", "decoy", "verdict", "why", "code"),
+    [
+        (CHANGED, GOOD, GOOD, "fixed", "", 0),
+        (CHANGED, GOOD, ILL, "hit the wrong thing", "a: still ill", 1),
+        (CHANGED, ILL, ILL, "hit the wrong thing", "a: still ill", 1),
+        (CHANGED, GOOD, UNSEEN, "unknown", "it cannot be said whether the decoy was spared: a: gone", 4),
+        (CHANGED, ILL, UNSEEN, "not fixed", "a: still ill", 1),
+    ],
+)
+def test_a_decoy_that_was_hit_is_the_verdict_whatever_else_was_mended(
+    mend: Outcome, proof: Outcome, decoy: Outcome, verdict: str, why: str, code: int
+) -> None:
+    judgement = Judgement()
+    judge(judgement, mend, proof, 2.5, decoy)
+    assert (judgement.verdict, judgement.why, judgement.exit_code) == (verdict, why, code)
+    assert judgement.mitigate == (2.5 if verdict == "fixed" else None)
+
+
+def test_that_the_wrong_thing_was_hit_stays_the_verdict_where_the_end_is_bad_too() -> None:
+    judgement = Judgement("hit the wrong thing", "a: gone", 1)
+    judgement.end_badly("worse", "it is not as it was")
+    assert (judgement.verdict, judgement.why, judgement.exit_code) == ("hit the wrong thing", "a: gone; it is not as it was", 1)
+    judgement = Judgement("fixed", "", 0)
+    judgement.end_badly("worse", "it is not as it was")
+    assert (judgement.verdict, judgement.exit_code) == ("worse", 1)

@@ -106,7 +106,8 @@ def test_a_host_or_group_that_is_asked_for_is_judged_by_its_own_drills(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "overdue"), [("not fixed", True), ("worse", True), ("unknown", False), ("nothing to do", False)]
+    ("verdict", "overdue"),
+    [("not fixed", True), ("worse", True), ("hit the wrong thing", True), ("unknown", False), ("nothing to do", False)],
 )
 def test_a_drill_that_proved_the_contrary_makes_it_due_one_that_proved_nothing_does_not(
     tmp_path: Path, verdict: str, overdue: bool
