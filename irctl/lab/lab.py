@@ -1,4 +1,4 @@
-"""Servers that irctl starts itself, on loopback only, so that everything can be tried at once: PostgreSQL, and AWS's stand-in."""
+"""Servers that irctl starts itself, on loopback only, to try everything at once: PostgreSQL, Valkey, and AWS's stand-in."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.catalog.content import OURS
 from irctl.lab import aws as lab_aws
+from irctl.lab import valkey as lab_valkey
 from irctl.lab.aws import Aws
 from irctl.lab.postgres import Postgres
+from irctl.lab.valkey import Valkey
 from irctl.record.folders import make_folder, private
 
 
@@ -39,8 +41,12 @@ class Lab:
     def aws(self) -> Aws:
         return Aws(self.folder / "aws")
 
+    @property
+    def valkey(self) -> Valkey:
+        return Valkey(self.folder / "valkey")
+
     def up(self) -> bool:
-        """Start what is not running, both at once; return whether anything was started. Raises IrctlError.
+        """Start what is not running, all at once; return whether anything was started. Raises IrctlError.
 
         Of a lab that cannot be made nothing is left.
         """
@@ -55,17 +61,22 @@ class Lab:
 
     def _up(self) -> bool:
         database, aws = not self.postgres.running(), lab_aws.installed() and not self.aws.running()
-        if not (database or aws):
+        cache = lab_valkey.installed() and not self.valkey.running()
+        if not (database or aws or cache):
             return False
         make_folder(self.folder)
         self.aws.prepare()
         if aws:
             self.aws.start()
+        if cache:
+            self.valkey.start()
         if database:
             self.postgres.start()
         try:
             if aws:
                 self.aws.wait()
+            if cache:
+                self.valkey.wait()
         finally:
             self._write_inventory()
         return True
@@ -79,6 +90,7 @@ class Lab:
 
     def _remove(self) -> None:
         self.aws.stop()
+        self.valkey.stop()
         self.postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -101,6 +113,8 @@ class Lab:
         here = {
             "postgres_port": self.postgres.port,
             "postgres_passfile": self.postgres.passfile,
+            "redis_port": self.valkey.port,
+            "redis_password_file": self.valkey.password_file,
             "aws_endpoint": self.aws.url,
             "aws_credentials_file": self.aws.credentials,
             "aws_config_file": self.aws.config,

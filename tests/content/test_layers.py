@@ -39,6 +39,7 @@ UTIL_ROOMS = {  # the same below module_utils, where the files of no room are fo
     "kinds": set(),
     "nginx": set(),
     "postgres": {"arguments"},
+    "redis": {"capture"},
 }
 
 

@@ -18,12 +18,13 @@ from irctl.cli.orders import carry_out
 from irctl.cli.views import run
 from irctl.errors import DONE, FAILED, EvidenceError, IrctlError, NoTarget, invalid
 from irctl.lab import aws as lab_aws
+from irctl.lab import valkey as lab_valkey
 from irctl.lab.lab import Lab
 from irctl.orders.order import Order
 
 command = Group(
     name="lab",
-    help="Start and stop servers to try all this on, on loopback: a real PostgreSQL and a stand-in for AWS, as host `lab`.",
+    help="Start and stop servers to try all this on, on loopback: PostgreSQL, Valkey and a stand-in for AWS, as host `lab`.",
     epilog="Example: irctl lab up && irctl remediate db-connections --host lab --check",
 )
 
@@ -96,19 +97,25 @@ def fault(ctx: click.Context, name: str) -> int:
 def _tell(ctx: click.Context, lab: Lab, state: str) -> None:
     running = lab.postgres.running()
     aws = lab.aws.url if running and lab.aws.running() else None
+    port = lab.valkey.port if running and lab.valkey.running() else None
     if wants_json(ctx):
         postgres = {"host": "127.0.0.1", "port": lab.postgres.port} if running else None
-        document = {"schema": "irctl/lab/1", "running": running, "postgres": postgres, "aws": aws}
+        redis = {"host": "127.0.0.1", "port": port} if port else None
+        document = {"schema": "irctl/lab/1", "running": running, "postgres": postgres, "redis": redis, "aws": aws}
         render.as_object({**document, "inventory": str(lab.inventory)})
         return
     if not running:
         click.echo(f"The lab {state}")
         return
-    servers = [f"PostgreSQL on 127.0.0.1:{lab.postgres.port}", *([f"AWS on {aws.removeprefix('http://')}"] if aws else [])]
+    servers = [f"PostgreSQL on 127.0.0.1:{lab.postgres.port}"]
+    servers += [f"Valkey on 127.0.0.1:{port}"] if port else []
+    servers += [f"AWS on {aws.removeprefix('http://')}"] if aws else []
     click.echo(f"The lab {state}: {', '.join(servers)}, host `lab` of {lab.inventory}")
     in_force = settings_of(ctx).inventory
     if Path(in_force.value).expanduser().absolute() != lab.inventory:
         command = f"export IRCTL_INVENTORY={shlex.quote(str(lab.inventory))}"
         click.echo(f"Another inventory is in force, by {in_force.origin}; for the lab: {command}")
+    if not port:
+        click.echo(lab_valkey.LACKING if not lab_valkey.installed() else "Its Valkey does not run; start it with: irctl lab up")
     if not aws:
         click.echo(lab_aws.LACKING if not lab_aws.installed() else "Its AWS does not run; start it with: irctl lab up")

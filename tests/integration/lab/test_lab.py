@@ -36,7 +36,8 @@ def test_the_lab_goes_up_and_down_and_says_so(tmp_path: Path) -> None:
         up = irctl("lab", "up", "--json").json
         assert up["running"] is True
         assert up["aws"].startswith("http://127.0.0.1:")
-        assert f"was running already: PostgreSQL on 127.0.0.1:{up['postgres']['port']}, AWS on" in irctl("lab", "up").out
+        ports = f"PostgreSQL on 127.0.0.1:{up['postgres']['port']}, Valkey on 127.0.0.1:{up['redis']['port']}, AWS on"
+        assert f"was running already: {ports}" in irctl("lab", "up").out
         assert irctl("lab", "status").code == 0
         mine = write_inventory(tmp_path, {"db1": {}})
         other = irctl("lab", "up", IRCTL_INVENTORY=str(mine)).out.splitlines()[1]
