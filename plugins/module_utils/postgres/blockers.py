@@ -89,7 +89,7 @@ LISTED = (
   'prepared', ({_PREPARED}),
   'waiting', (SELECT count(DISTINCT waiter) FROM wanted),
   'longest', (SELECT coalesce(max(seconds), 0) FROM wanted),
-  'unexplained', (SELECT count(DISTINCT waiter) FROM wanted WHERE blockers = '{{}}'
+  'unexplained', (SELECT count(DISTINCT waiter) FROM wanted WHERE waiter NOT IN (SELECT waiter FROM behind)
      AND seconds >= (SELECT waiting_for FROM asked)))
 """
 )
@@ -136,8 +136,7 @@ def asked(params: Mapping[str, Any], among: Sequence[str] = ()) -> dict[str, Any
         "users": params["user"],
         "applications": params["application"],
         "advisory": params["advisory"],
-        "protected_users": values.any_of(params["postgres_protected_users"]),
-        "protected_applications": values.any_of([*sessions.ALWAYS_PROTECTED, *params["postgres_protected_applications"]]),
+        **sessions.protected(params),
         "among": list(among),
         "limit": params["max"],
     }
@@ -163,10 +162,10 @@ def obstacles(listing: Mapping[str, Any]) -> list[str]:
 
 
 def unexplained(listing: Mapping[str, Any]) -> list[str]:
-    """Say of how many sessions PostgreSQL does not tell who blocks them, as for what waits on a standby that replays."""
+    """Say of how many sessions nobody is seen who blocks them and does not wait."""
     number = sessions.counted(listing["unexplained"])
     return (
-        [f"Who blocks {number} cannot be told: PostgreSQL names nobody, as on a standby that replays."]
+        [f"Who blocks {number} cannot be told: PostgreSQL names nobody, as on a standby that replays, or they wait in a circle."]
         if listing["unexplained"]
         else []
     )

@@ -28,6 +28,8 @@ STATEMENT_TIMEOUT = "30s"
 SESSION_OPTIONS = (
     f"-c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
     " -c client_encoding=SQL_ASCII"  # so nothing is converted, and no text of another session can fail to be
+    " -c search_path=pg_catalog"  # the owner of a database may set another one, in which every name here is a trap
+    " -c synchronous_commit=local"  # a commit that waits for a lost standby waits for ever, and heeds no statement_timeout
 )
 _INTRODUCTION = """SELECT json_build_object('pid', pg_backend_pid(), 'timeout', current_setting('statement_timeout'),
   'encoding', getdatabaseencoding()) WHERE $1::text IS NOT NULL"""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
 
+LONGEST = 63  # bytes of a name
 NOUNS = {"databases": "database", "users": "role", "applications": "session with the application name"}
 
 # An application has no other trace than its sessions and the settings that give them their name.
@@ -36,6 +37,23 @@ def asked(params: Mapping[str, Any]) -> dict[str, list[str]]:
 def unknown(server: Any, params: Mapping[str, Any], *, applications: bool = True) -> list[str]:
     """Ask the server, and return a sentence for each name in the module's arguments that is not there. Raises Failure."""
     return missing(server.ask(KNOWN, asked(params)), applications=applications)
+
+
+def as_kept(application: str) -> list[str]:
+    """The pattern of an application name, and how PostgreSQL keeps such a name: plain ASCII, cut at LONGEST.
+
+    A byte beyond ASCII becomes '?' before version 16, and \\xNN since.
+    """
+    data = application.encode("utf-8", "surrogateescape")
+    forms = ["".join(chr(byte) if byte < 0x80 else form.format(byte) for byte in data) for form in ("?", "\\x{:02x}")]
+    return list(dict.fromkeys([application, *map(_cut, forms)]))
+
+
+def _cut(pattern: str) -> str:
+    if len(pattern) <= LONGEST:
+        return pattern
+    fixed, star, _rest = pattern.partition("*")
+    return fixed[:LONGEST] + star
 
 
 def remember(arguments: Mapping[str, Any], evidence: Iterable[Any]) -> list[str]:

@@ -51,7 +51,8 @@ def explained(message: str, attempt: Attempt | None) -> Failure:
     if attempt.code == TOO_MANY_CONNECTIONS:
         return Failure(
             f"Every connection slot that this role may use is taken ({text}). "
-            "Connect as a role with reserved slots: a superuser, or a member of pg_use_reserved_connections (PostgreSQL 16)."
+            "Connect as a role with reserved slots: a superuser, or a member of pg_use_reserved_connections (PostgreSQL 16); "
+            "or raise the CONNECTION LIMIT, where the role or the database has one."
         )
     if attempt.code == PROTOCOL_VIOLATION:
         return pooler(text)

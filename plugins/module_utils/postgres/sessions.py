@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import names
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import without_values
 
 IDLE_FLOOR = 5  # seconds; below this a pool in ordinary use would lose live sessions
@@ -121,10 +122,18 @@ def asked(params: Mapping[str, Any], among: Sequence[Any] = (), limit: int = 0) 
         "databases": params["database"],
         "users": params["user"],
         "applications": params["application"],
-        "protected_users": values.any_of(params["postgres_protected_users"]),
-        "protected_applications": values.any_of([*ALWAYS_PROTECTED, *params["postgres_protected_applications"]]),
+        **protected(params),
         "among": list(among),
         "limit": limit,
+    }
+
+
+def protected(params: Mapping[str, Any]) -> dict[str, str]:
+    """Who is never to be ended, as regular expressions for the statements' parameter."""
+    applications = [kept for name in params["postgres_protected_applications"] for kept in names.as_kept(name)]
+    return {
+        "protected_users": values.any_of(params["postgres_protected_users"]),
+        "protected_applications": values.any_of([*ALWAYS_PROTECTED, *applications]),
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER, counted
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
@@ -46,7 +45,10 @@ seen AS (
   FROM pg_stat_activity a, given WHERE a.pid <> pg_backend_pid() AND p->'databases' ? a.datname),
 judged AS (
   SELECT s.*, CASE
-    WHEN kind IN ('autovacuum worker', 'walsender', 'parallel worker') THEN 'no writer'
+    WHEN kind IN ('autovacuum worker', 'parallel worker') THEN 'no writer'
+    WHEN kind = 'walsender' AND pid IN (SELECT pid FROM pg_stat_replication WHERE state IN ('streaming', 'catchup'))
+      THEN 'no writer'
+    WHEN kind = 'walsender' THEN 'replication, which takes statements too'
     WHEN kind <> 'client backend' THEN 'background worker'
     WHEN usesysid = ANY((SELECT array_agg(oid) FROM pg_roles WHERE rolsuper)::oid[]) THEN 'superuser'
     WHEN usename IS NULL THEN 'dropped role'
@@ -129,8 +131,7 @@ def asked(params: Mapping[str, Any], frozen: Iterable[str] = ()) -> dict[str, An
         "databases": params["database"],
         "frozen": list(frozen),
         "end_writers": params["end_writers"],
-        "protected_users": values.any_of(params["postgres_protected_users"]),
-        "protected_applications": values.any_of([*sessions.ALWAYS_PROTECTED, *params["postgres_protected_applications"]]),
+        **sessions.protected(params),
         "among": [],
         "before": 0,
         "limit": params["max"],

@@ -180,8 +180,9 @@ def test_a_frozen_database_takes_no_writes_and_a_second_run_changes_nothing(free
 
 
 def test_a_protected_session_is_spared_and_named(freeze: Freeze, books: str, sessions: Sessions) -> None:
-    freeze.host = {"postgres_protected_applications": ["payroll*"]}
-    spared = [*sessions.open(1, database=books, application="payroll-1"), *sessions.open(1, database=books, user="postgres")]
+    """PostgreSQL keeps no application name as it is that is not plain ASCII."""
+    freeze.host = {"postgres_protected_applications": ["löhne*"]}
+    spared = [*sessions.open(1, database=books, application="löhne-1"), *sessions.open(1, database=books, user="postgres")]
     ended = sessions.open(1, database=books)
     done = freeze(books)
     assert done.reason == "books frozen, 1 session ended, may still write: 1 of ops (protected), 1 of postgres (superuser)", (
@@ -331,6 +332,49 @@ def test_the_database_that_irctl_connects_to_can_be_frozen_and_put_back(freeze: 
     frozen = freeze(books)
     assert (frozen.code, freeze.may_write(books)) == (0, False), frozen.out
     assert (freeze.revert(frozen).code, freeze.may_write(books)) == (0, True)
+
+
+def test_the_owner_of_a_database_cannot_put_traps_in_place_of_what_irctl_asks(
+    freeze: Freeze, books: str, sessions: Sessions
+) -> None:
+    """A superuser asks in a database whose owner chooses where names are looked up first."""
+    freeze.host = {"postgres_user": "postgres"}
+    for line in (
+        "CREATE SCHEMA trap CREATE VIEW pg_settings AS"
+        " SELECT name, text 'off' AS setting, text 'database' AS source FROM pg_catalog.pg_settings",
+        "CREATE FUNCTION trap.json_build_object(text, text, text, text) RETURNS json LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE 'caught as %', current_user; END $$",
+        f"ALTER DATABASE {books} SET search_path = trap, pg_catalog, public",
+    ):
+        sessions.open(1, line, database=books)
+    done = freeze(books)
+    assert (done.code, done.reason if done.code == 0 else done.out) == (0, "books frozen, 3 sessions ended")
+    assert not freeze.may_write(books)
+
+
+def test_a_standby_that_is_gone_holds_no_freeze_up(freeze: Freeze, books: str, sessions: Sessions) -> None:
+    """Each commit waits for it for ever, and heeds neither a timeout nor a client that goes."""
+    for line in ("ALTER SYSTEM SET synchronous_standby_names = 'gone'", "SELECT pg_reload_conf()"):
+        sessions.ask(line)
+    try:
+        assert (freeze(books).code, freeze.stored(books)) == (0, "default_transaction_read_only=on")
+    finally:
+        for line in ("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"):
+            sessions.ask(line)
+
+
+def test_a_replication_session_that_takes_statements_may_still_write_and_is_named(
+    freeze: Freeze, books: str, server: Postgres, sessions: Sessions
+) -> None:
+    sessions.ask("ALTER ROLE ops REPLICATION")
+    replica = psycopg.connect(f"{server.address('ops', books)} replication=database", autocommit=True)
+    try:
+        done = freeze(books)
+        assert done.reason == "books frozen, may still write: 1 of ops (replication, which takes statements too)", done.out
+        assert replica.pgconn.exec_(WRITE.encode()).error_message == b""
+    finally:
+        replica.close()
+        sessions.ask("ALTER ROLE ops NOREPLICATION")
 
 
 def test_where_no_session_can_be_opened_the_effect_is_not_claimed(freeze: Freeze, books: str, sessions: Sessions) -> None:
