@@ -89,16 +89,50 @@ def test_values_in_statements_are_not_shown(irctl: Irctl, sessions: Sessions) ->
 def test_a_nearly_full_server_is_a_problem(tmp_path: Path) -> None:
     small = Postgres(tmp_path / "small")
     small.start({"max_connections": "10"})
-    opened = [psycopg.connect(small.address("postgres")) for _ in range(9)]
+    opened = [psycopg.connect(small.address("postgres")) for _ in range(7)]
     try:
         irctl = Irctl(tmp_path / "home", write_inventory(tmp_path, {"lab": host_of(small, postgres_user="postgres")}))
         done = irctl("diagnose", "postgres", "--host", "lab", "--json")
         first = done.host()["findings"][0]
-        assert (first["level"], first["says"]) == ("problem", "9 of 10 connections are in use (90%).")
+        assert (first["level"], first["says"]) == ("problem", "7 of 10 connections are in use (70%), and 3 are reserved.")
     finally:
         for session in opened:
             session.close()
         small.stop()
+
+
+def test_a_role_and_a_database_that_may_have_no_more_connections_are_a_problem(
+    look: Callable[..., dict[str, Any]], sessions: Sessions
+) -> None:
+    """With irctl's own there are three of them."""
+    sessions.open(2)
+    for what in ("ROLE ops", "DATABASE postgres"):
+        sessions.ask(f"ALTER {what} CONNECTION LIMIT 3")
+    try:
+        found = look()
+        for name in ("role ops", "database postgres"):
+            assert finding(found, f"The {name} has 3 of the 3 connections that it may have.")["level"] == "problem"
+    finally:
+        for what in ("ROLE ops", "DATABASE postgres"):
+            sessions.ask(f"ALTER {what} CONNECTION LIMIT -1")
+
+
+def test_a_replica_that_receives_nothing_does_not_know_how_far_behind_it_is(tmp_path: Path) -> None:
+    replica = Postgres(tmp_path / "replica")
+    replica.start()
+    try:
+        for words in (
+            ("stop", "-s", "-m", "fast"),
+            ("start", "-s", "-w", "-l", str(replica.base / "log"), "-o", f"-p {replica.port}"),
+        ):
+            (replica.data / "standby.signal").touch()
+            replica._run("pg_ctl", *words, "-D", str(replica.data))
+        irctl = Irctl(tmp_path / "home", write_inventory(tmp_path, {"lab": host_of(replica)}))
+        done = irctl("diagnose", "postgres", "--host", "lab", "--json")
+        first = done.host()["findings"][0]
+        assert (first["level"], "receives nothing, so how far behind it is cannot be told" in first["says"]) == ("notice", True)
+    finally:
+        replica.stop()
 
 
 def test_who_replicates_is_named_with_how_far_behind(
@@ -129,3 +163,24 @@ def test_a_replication_slot_that_nobody_reads_is_seen(look: Callable[..., dict[s
         assert finding(look(), "replication slot forgotten")["level"] == "notice"
     finally:
         sessions.ask("SELECT pg_drop_replication_slot('forgotten')")
+
+
+def test_a_replication_slot_keeps_nothing_before_it_was_read_or_once_it_is_lost(
+    look: Callable[..., dict[str, Any]], sessions: Sessions
+) -> None:
+    for name, reserves in (("fresh", "false"), ("late", "true")):
+        sessions.ask(f"SELECT pg_create_physical_replication_slot('{name}', {reserves})")
+    try:
+        for line in ("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'", "SELECT pg_reload_conf()"):
+            sessions.ask(line)
+        for _ in range(3):
+            for line in ("SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))", "SELECT pg_switch_wal()", "CHECKPOINT"):
+                sessions.ask(line)
+        found = look()
+        assert finding(found, "Replication slot late is lost")["level"] == "notice"
+        assert not any("keeps WAL" in says for says in found)
+    finally:
+        for line in ("ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()"):
+            sessions.ask(line)
+        for name in ("fresh", "late"):
+            sessions.ask(f"SELECT pg_drop_replication_slot('{name}')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -85,6 +86,31 @@ def test_a_row_that_a_prepared_transaction_holds_is_waited_for(
         sessions.ask("ROLLBACK PREPARED 'row'")
     assert "The prepared transaction row (ops in postgres)" in problem
     assert "blocks 1 session(s)" in problem
+
+
+def test_sessions_that_wait_in_a_circle_are_told_where_nobody_ends_it(irctl: Irctl, sessions: Sessions) -> None:
+    """Nobody among them blocks without waiting, so that there is nobody to be freed, and that is not 'nothing to free'."""
+    sessions.ask("ALTER ROLE ops SET deadlock_timeout = '1h'")
+    circle = sessions.open(2, "BEGIN")
+    threads = []
+    try:
+        for session, key in zip(circle, (1, 2), strict=True):
+            session.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+        for session, key in zip(circle, (2, 1), strict=True):
+            threads.append(threading.Thread(target=_run, args=(session, f"SELECT pg_advisory_xact_lock({key})")))
+            threads[-1].start()
+        time.sleep(1.1)
+        told = "Who blocks 2 sessions cannot be told"
+        assert [problem.partition(":")[0] for problem in problems(irctl)] == [told]
+        done = irctl("remediate", "db-blockers", "--host", "lab", "--waiting-for", "1s", "--json")
+        assert done.host()["outcome"] == "refused"
+        assert told in done.host()["reason"]
+    finally:
+        sessions.ask("ALTER ROLE ops RESET deadlock_timeout")
+        for session in circle:
+            session.cancel()
+        for thread in threads:
+            thread.join()
 
 
 def test_a_walsender_that_blocks_is_named(irctl: Irctl, server: Postgres, table: str, waiters: Callable[[int, str], None]) -> None:

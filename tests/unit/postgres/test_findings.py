@@ -36,6 +36,13 @@ def found(
         "replicas": [],
         "behind_seconds": 0,
         "idle_slots": [],
+        "lost_slots": [],
+        "limits": [],
+        "reserved": 0,
+        "unexplained": 0,
+        "receives": True,
+        "paused": False,
+        "replayed_seconds": None,
     }
     listing = {"server": whole, "matching": [f"{pid}/1" for pid in range(matching)], "verdicts": verdicts or {}}
     return pg_findings.findings({"server": whole, "states": {}, "waiting": 0, **nothing, **facts}, listing, "10m")
