@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from irctl.errors import EvidenceError
 from irctl.leases.lease import Lease, of_fields
-from irctl.record.manifest_format import JOURNAL
+from irctl.record import journal
 from irctl.record.seal import RUN_ID
 
 MARK = b'"event":"lease-'
 
 
-def on(home: Path) -> dict[str, dict[str, Any]]:
-    """By run, the entry that armed each lease which has not ended, with how long it was extended. Raises EvidenceError."""
-    armed: dict[str, dict[str, Any]] = {}
-    for entry in _entries(home):
+@dataclass
+class Journaled:
+    """By run, the entry that armed each lease, with how long it was extended; the leases that have ended; what is broken."""
+
+    armed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    broken: str = ""
+
+    @property
+    def on(self) -> set[str]:
+        """The runs whose leases have not ended."""
+        return {*self.armed} - self.ended
+
+
+def read(home: Path) -> Journaled:
+    """What the journal knows, as far as it can be believed. Raises EvidenceError where it cannot be read."""
+    entries, broken = journal.marked(home, MARK)
+    known = Journaled(broken=broken)
+    for entry in entries:
         run, event = entry.get("run"), entry.get("event")
         if not isinstance(run, str) or not RUN_ID.fullmatch(run):
             continue
         if event == "lease-armed":
-            armed[run] = entry
-        elif event == "lease-extended" and run in armed:
-            armed[run] = {**armed[run], "seconds": entry.get("seconds")}
+            known.armed[run] = entry
+        elif event == "lease-extended" and run in known.armed:
+            known.armed[run] = {**known.armed[run], "seconds": entry.get("seconds")}
         elif event == "lease-ended":
-            armed.pop(run, None)
-    return armed
+            known.ended.add(run)
+    return known
 
 
 def lease_of(entry: dict[str, Any]) -> Lease:
@@ -42,38 +55,27 @@ def lease_of(entry: dict[str, Any]) -> Lease:
 
 def approved(home: Path, run: str) -> int:
     """How many seconds in all an approved extension of this run's lease allowed; 0 where there was none. Raises EvidenceError."""
-    mine = [entry for entry in _entries(home) if entry.get("run") == run and entry.get("event") == "lease-extended"]
-    return max([int(entry["seconds"]) for entry in mine if entry.get("approved") is True], default=0)
+    entries = _of_run(home, run, "lease-extended", whole=True)
+    return max([int(entry["seconds"]) for entry in entries if entry.get("approved") is True], default=0)
 
 
 def began(home: Path, run: str) -> bool:
     """Whether the journal knows that this run began. Raises EvidenceError."""
-    return any(
-        entry.get("run") == run and entry.get("event") == "run-started" for entry in _entries(home, b'"event":"run-started"')
-    )
+    return bool(_of_run(home, run, "run-started"))
 
 
-def sealed(home: Path, run: str) -> str:
-    """The sha256 of the manifest with which this run was sealed first, as the journal has it; '' for none. Raises EvidenceError."""
-    for entry in _entries(home, b'"event":"run-sealed"'):
-        if entry.get("run") == run and entry.get("event") == "run-sealed":
-            return str(entry.get("manifest"))
-    return ""
+def sealed(home: Path, run: str, *, whole: bool) -> str:
+    """The sha256 of the manifest with which this run was sealed first, as the journal has it; '' for none. Raises EvidenceError.
+
+    With `whole` no line of the journal may be broken; else those beside this one, or where there is none, no line.
+    """
+    return next((str(entry.get("manifest")) for entry in _of_run(home, run, "run-sealed", whole=whole)), "")
 
 
-def _entries(home: Path, mark: bytes = MARK) -> Iterator[dict[str, Any]]:
-    """The entries with this mark. Only they are read: commands ask this each time, and a journal may be long."""
-    path = home / JOURNAL
-    try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from None
-    with file:
-        try:
-            for line in file:
-                if mark in line and line.endswith(b"\n") and isinstance(entry := json.loads(line), dict):
-                    yield entry
-        except (OSError, ValueError, RecursionError) as error:
-            raise EvidenceError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+def _of_run(home: Path, run: str, event: str, *, whole: bool = False) -> list[dict[str, Any]]:
+    """The entries of one run. Raises EvidenceError where the journal is broken, so that others may be missing."""
+    entries, broken = journal.marked(home, f'"event":"{event}"'.encode())
+    mine = [entry for entry in entries if entry.get("run") == run and entry.get("event") == event]
+    if broken and (whole or not mine):
+        raise EvidenceError(broken)
+    return mine

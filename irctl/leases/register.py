@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
 from irctl.errors import EvidenceError, Invalid, Refused
 from irctl.leases import journaled, keeper
@@ -152,19 +153,22 @@ def read(home: Path) -> Register:
     """Every lease that has not ended, by its file, and where that is damaged or gone by the journal."""
     register, leases, damaged = Register(), dict[str, Lease](), dict[str, str]()
     try:
-        armed, runs_with_files = journaled.on(home), _runs(home)
+        known = journaled.read(home)
     except EvidenceError as error:
-        armed, runs_with_files = {}, _runs(home)
-        register.problems.append(f"{error}; which leases should be on cannot be told")
-    for run in runs_with_files:
+        known = journaled.Journaled(broken=str(error))
+    if known.broken:
+        register.problems.append(f"{known.broken}; which leases should be on cannot be told")
+    for run in _runs(home):
+        if run in known.ended:  # whoever ended it was killed before its file was removed
+            continue
         try:
-            leases[run] = _uncontradicted(_read(_path(home, run)), armed.get(run))
+            leases[run] = _uncontradicted(home, _read(_path(home, run)), known.armed.get(run))
         except (OSError, ValueError) as error:
             damaged[run] = f"{_path(home, run)} is not a lease: {' '.join(str(error).split())[:120]}"
-    for run in sorted({*armed, *damaged} - {*leases}):
+    for run in sorted({*known.on, *damaged} - {*leases}):
         problem = damaged.get(run) or f"the lease of {run} is gone from {_folder(home)}, and the journal does not know its end"
         try:
-            leases[run] = journaled.lease_of(armed[run])
+            leases[run] = journaled.lease_of(known.armed[run])
             register.problems.append(f"{problem}; it is ended by what the journal knows of it")
         except KeyError:
             register.problems.append(f"{problem}; the journal knows of no such lease, so nothing ends it: irctl revert {run}")
@@ -176,8 +180,13 @@ def read(home: Path) -> Register:
     return register
 
 
-def _uncontradicted(lease: Lease, entry: dict[str, Any] | None) -> Lease:
-    """The lease, where the journal does not know that it ends elsewhere or earlier. Raises ValueError."""
+def _uncontradicted(home: Path, lease: Lease, entry: dict[str, Any] | None) -> Lease:
+    """The lease, where the journal does not know that it ends elsewhere or earlier, or was never armed. Raises ValueError.
+
+    Whoever armed it may have been killed before the journal was told, and then its run never began.
+    """
+    if entry is None and paths.has_name(runs.Folder(home, lease.run).path):
+        raise ValueError("it was never armed")
     try:
         armed = journaled.lease_of(entry) if entry else lease
     except (KeyError, ValueError):  # of an earlier irctl, which did not write all of it down

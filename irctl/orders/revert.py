@@ -58,7 +58,7 @@ def require_as_sealed(folder: runs.Folder, *, unsealed: bool = False) -> None:
 
     With `unsealed` a record will do that was never sealed, as far as the journal knows. Raises EvidenceError.
     """
-    sealed = journaled.sealed(folder.home, folder.run)
+    sealed = journaled.sealed(folder.home, folder.run, whole=not unsealed)
     manifest = folder.path / seal.MANIFEST
     if unsealed and not sealed and not paths.has_name(manifest):
         return

@@ -130,6 +130,44 @@ def read(home: Path) -> Iterator[dict[str, Any]]:
         yield entry
 
 
+class Marked(NamedTuple):
+    """The entries of some kind; `broken` says where the chain of the lines is not whole, '' where it is."""
+
+    entries: list[dict[str, Any]]
+    broken: str
+
+
+def marked(home: Path, mark: bytes) -> Marked:
+    """The entries in whose lines this mark stands; no other line is parsed. Raises EvidenceError where it cannot be read.
+
+    An entry that the line before it or the line after it contradicts is left out: it was changed, moved or added.
+    """
+    path, previous, beside = home / JOURNAL, FIRST, False
+    entries: list[dict[str, Any]] = []
+    broken = ""
+    for number, line in enumerate(_lines(path), 1):
+        chained = f'"prev":"{previous}"'.encode() in line
+        entry = _entry(line) if chained and mark in line else {}
+        if not chained and beside:
+            entries.pop()
+        if not chained or (mark in line and entry.get("prev") != previous):
+            broken = broken or f"{path}: the chain breaks at line {number}: a line was changed, removed or added"
+        beside = entry.get("prev") == previous
+        if beside:
+            entries.append(entry)
+        previous = hashlib.sha256(line).hexdigest()
+    return Marked(entries, broken)
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """What stands in a line; nothing where it is no entry."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from irctl.errors import EVIDENCE, FAILED, REFUSED
+from irctl.errors import EVIDENCE, FAILED, REFUSED, EvidenceError
+from irctl.leases import journaled
+from irctl.record import journal
 from tests.conftest import write_inventory
 from tests.integration.approvals.conftest import BOTH, Office, keys
 from tests.integration.conftest import Collection
@@ -103,7 +106,35 @@ def another_record(record: Path) -> None:
     shutil.copytree(other, record)
 
 
-@pytest.mark.parametrize("forge", [remove_manifest, seal_again, another_record])
+def seal_again_in_the_journal_too(record: Path) -> None:
+    edit_journal(record, lambda lines, at, forged: [*lines[:at], forged, *lines[at + 1 :]])
+
+
+def seal_again_by_a_line_before(record: Path) -> None:
+    edit_journal(record, lambda lines, at, forged: [*lines[:at], forged, *lines[at:]])
+
+
+def never_sealed(record: Path) -> None:
+    edit_journal(record, lambda lines, at, forged: [*lines[:at], *lines[at + 1 :]])
+    remove_manifest(record)
+
+
+def edit_journal(record: Path, edit: Callable[[list[bytes], int, bytes], list[bytes]]) -> None:
+    """Seal the record anew, and edit the home's journal: its lines, the place of the seal's line, and that with the new seal."""
+    home = record.parent.parent
+    journal.append(home, {"event": "stopped"})  # so that the line of the seal is not the last one
+    lines = (home / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    [at] = [place for place, line in enumerate(lines) if b"run-sealed" in line and record.name.encode() in line]
+    before = json.loads(lines[at])["manifest"]
+    seal_again(record)
+    forged = lines[at].replace(before.encode(), hashlib.sha256((record / "manifest.json").read_bytes()).hexdigest().encode())
+    (home / "journal.jsonl").write_bytes(b"".join(edit(lines, at, forged)))
+
+
+FORGERIES = [remove_manifest, seal_again, another_record, seal_again_in_the_journal_too, seal_again_by_a_line_before, never_sealed]
+
+
+@pytest.mark.parametrize("forge", FORGERIES)
 def test_nothing_is_put_back_from_a_record_that_is_not_the_one_that_was_sealed(
     switch: Switch, forge: Callable[[Path], None]
 ) -> None:
@@ -114,9 +145,41 @@ def test_nothing_is_put_back_from_a_record_that_is_not_the_one_that_was_sealed(
     forge(switch.irctl.home / "runs" / run)
     undone = switch.irctl("revert", run)
     assert (undone.code, switch.state) == (EVIDENCE, "on"), undone
-    assert "is not as it was sealed" in undone.err
+    assert "is not as it was sealed" in undone.err or "the chain breaks" in undone.err
     switch.pass_time(60)
     assert (switch.tick().code, switch.state) == (FAILED, "on")
+
+
+def test_a_file_of_a_lease_that_was_never_armed_or_has_ended_undoes_nothing(switch: Switch) -> None:
+    run = switch.on().json["run"]
+    switch.file.write_text("off\n")
+    leased = switch.on("--for", "1m").json["run"]
+    [armed] = switch.files()
+    lease = json.loads(armed.read_text())
+    switch.pass_time(60)
+    assert (switch.tick().code, switch.state) == (0, "off")
+    switch.file.write_text("on\n")
+    lease["armed"]["uptime"] -= 60
+    armed.write_text(json.dumps(lease))
+    armed.with_name(f"{run}.json").write_text(json.dumps({**lease, "run": run}))
+    done = switch.tick()
+    assert (done.code, switch.state, f"{run}.json is not a lease: it was never armed" in done.out) == (FAILED, "on", True), done
+    assert leased not in done.out
+
+
+def test_a_line_that_was_put_into_the_journal_ends_no_lease_and_allows_no_longer_one(switch: Switch) -> None:
+    run = switch.on("--for", "30m").json["run"]
+    path = switch.irctl.home / "journal.jsonl"
+    shutil.rmtree(switch.irctl.home / "leases")
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    ended = journal.canonical({"event": "lease-ended", "how": "well", "prev": "0" * 64, "run": run, "seq": 2}) + b"\n"
+    longer = ended.replace(b'"lease-ended"', b'"lease-extended"').replace(b'"how":"well"', b'"approved":true,"seconds":99999')
+    path.write_bytes(b"".join([*lines, ended, longer, last]))
+    assert [lease["run"] for lease in switch.leases()] == [run]
+    breaks = f"the chain breaks at line {len(lines) + 1}"
+    assert breaks in switch.irctl("runs").err
+    with pytest.raises(EvidenceError, match=breaks):
+        journaled.approved(switch.irctl.home, run)
 
 
 def test_a_lease_that_can_be_ended_by_now_is_not_closed(switch: Switch) -> None:
