@@ -14,7 +14,7 @@ from irctl.catalog.content import Content
 from irctl.errors import Invalid
 
 OTHER = "Other"
-THEMES = ("Databases", "Hosts and services", "Security and the edge", "Evidence and storage", "Kubernetes")
+THEMES = ("Databases", "Caches and queues", "Hosts and services", "Security and the edge", "Evidence and storage", "Kubernetes")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

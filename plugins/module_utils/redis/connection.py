@@ -79,7 +79,7 @@ class Server:
 
     def _answer(self) -> Any:
         try:
-            return self._connection.read_response(disable_decoding=True)
+            return self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
         except (self._errors.BusyLoadingError, self._errors.AuthenticationError) as error:  # to redis-py errors of the connection
             return _refused(error)
         except self._errors.ResponseError as error:
