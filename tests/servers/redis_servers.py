@@ -48,7 +48,7 @@ class RedisServer:
     def client(self, **settings: Any) -> redis.Redis:
         """The administrator, or whom the settings name."""
         given = {"username": "admin", "password": ADMIN} | settings
-        return redis.Redis(port=self.port, protocol=2, **given)
+        return redis.Redis(host="127.0.0.1", port=self.port, protocol=2, **given)
 
     def commands(self) -> dict[str, int]:
         """How often each command was called since the last CONFIG RESETSTAT, refused calls not among them."""
@@ -57,12 +57,16 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(*lines: str, port: int = 0, cluster: bool = False, program: str | Path = "redis-server") -> Iterator[RedisServer]:
+def redis_server(
+    *lines: str, port: int = 0, cluster: bool = False, tls: bool = False, program: str | Path = "redis-server"
+) -> Iterator[RedisServer]:
     """A server with these lines of configuration beside the usual ones."""
     folder = Path(tempfile.mkdtemp(prefix="irctl-redis-"))
     port = port or int(processes.free_ports(1)[0])
     more = ["cluster-enabled yes", "cluster-config-file nodes.conf"] if cluster else []
-    (folder / "redis.conf").write_text("\n".join([CONFIG, f"port {port}", f"dir {folder}", *more, *lines]) + "\n")
+    (folder / "redis.conf").write_text(
+        "\n".join([CONFIG, f"{'tls-' if tls else ''}port {port}", f"dir {folder}", *more, *lines]) + "\n"
+    )
     try:
         process = processes.start(folder, [program, folder / "redis.conf"])
         processes.wait_for_port(process, port, folder / "log")

@@ -44,7 +44,12 @@ BROKEN = [  # a file, what is put in the place of what in it, and what is said o
     (DEFINITION, "  max_bytes:", "  no_force:", "clear_lock_force: it would be the option --no-force, which is that of"),
     (DEFINITION, "kind: path,", "kind: path, minimum: 5,", "clear_lock_path: it has a limit, and the kind path has no measure()"),
     (DEFINITION, "kind: path,", "maximum: 5,", "clear_lock_path: it has a limit, and its type is path; a limit is for int"),
-    (DEFINITION, "in: [revert]", "in: [revret]", "parameters.force.in.0: one of main, verify, fault, decoy, revert, restore is needed"),
+    (
+        DEFINITION,
+        "in: [revert]",
+        "in: [revret]",
+        "parameters.force.in.0: one of main, verify, fault, decoy, revert, restore is needed",
+    ),
     (DEFINITION, "shared: [run_lease]", "shared: [run_leese]", "clear_lock shares run_leese, which meta/parameters/run.yml does"),
     (DEFINITION, "lease: {limit: 4h}", "lease: {limit: 4}", "lease.limit: 4 is not of type 'string'"),
     (DEFINITION, "summary: Remove a", "summary: remove a", "summary of main: a few words are needed that begin with a capital"),
