@@ -131,7 +131,8 @@ class Steps:
         known = {option.variable for option in remediation.options}
         given = {variable: value for variable, value in self.order.parameters.items() if variable in known}
         terms = self.terms(urgent=urgent)
-        return self.carry_out(name, Order(remediation, self.hosts, given, entry_point=entry_point, begin=begin, **terms))
+        order = Order(remediation, self.hosts, given, entry_point=entry_point, only_hosts=begin is None, begin=begin, **terms)
+        return self.carry_out(name, order)
 
     def terms(self, *, urgent: bool) -> dict[str, Any]:
         """What all orders of the drill have in common. What is urgent goes on where everything else is stopped."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from irctl.leases import register
 from irctl.orders import begin_failure, lease_start, preconditions
 from irctl.orders.order import Order, Outcome, Show, envelope
 from irctl.orders.step_log import StepLog
-from irctl.record import affected, journal, locks, runs
+from irctl.record import affected, captured, journal, locks, runs
 from irctl.record.folders import make_folder
 from irctl.record.run_id import new_id
 from irctl.running import engine, results, signals, surroundings
@@ -198,8 +199,6 @@ def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, 
         fixed["irctl_allowed_signers"] = str(Path(allowed_signers).expanduser().absolute())
     if order.lease:
         fixed["run_lease"] = order.lease
-    if order.reverts:
-        fixed["run_revert_root"] = str(runs.Folder(folder.home, order.reverts).evidence)
     variables = [option.variable for option in remediation.options] + ([preconditions.DRILLS] if order.drill else [])
     return engine.Job(
         run=folder.run,
@@ -207,6 +206,7 @@ def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, 
         content=content,
         inventory=inventory,
         names=order.names,
+        only_hosts=order.only_hosts,
         variables=(*variables, *content.words()),
         modules=tuple(remediation.about.get("needs", {}).get("python", [])),
         given={**order.given, **fixed},
@@ -214,4 +214,5 @@ def _job(order: Order, folder: runs.Folder, inventory: Path, content: Snapshot, 
         check=order.check,
         timeout=order.timeout,
         verbosity=order.verbosity,
+        captured=partial(captured.copy, runs.Folder(folder.home, order.reverts), manifest=order.sealed) if order.reverts else None,
     )

@@ -36,8 +36,9 @@ def extend(settings: Settings, lease: Lease, seconds: int, show: Show) -> Lease:
         total = register.extended(home, current, seconds)
         permission, planned = _permission(settings, current, seconds, total)
         if hosts := _armed_on(home, current, register.HOST, register.KERNEL):
-            revert.require_as_sealed(runs.Folder(home, current.run))
-            _extend_on_hosts(settings_of(settings, current), current, hosts, seconds, show)
+            sealed = revert.require_as_sealed(runs.Folder(home, current.run))
+            given = {"lease_timer_left": seconds}
+            _extend_on_hosts(settings_of(settings, current), current, hosts, show, given=given, sealed=sealed)
         if planned:
             gate.use(settings, permission, current.run, planned)
         return register.extend(home, current, total, approved=bool(planned))
@@ -91,8 +92,8 @@ def _armed_on(home: Path, lease: Lease, *kinds: str) -> tuple[str, ...]:
     return tuple(host for host, kind in register.armed_at(home, lease).items() if kind in kinds)
 
 
-def _extend_on_hosts(settings: Settings, lease: Lease, hosts: tuple[str, ...], seconds: int, show: Show) -> None:
-    result = _on_hosts(settings, lease, hosts, show, entry_point="extend", given={"lease_timer_left": seconds})
+def _extend_on_hosts(settings: Settings, lease: Lease, hosts: tuple[str, ...], show: Show, **terms: Any) -> None:
+    result = _on_hosts(settings, lease, hosts, show, entry_point="extend", **terms)
     if not result.succeeded:
         raise Refused(f"its end on the host cannot be moved, so the lease is as it was: {failures(result)}")
 
@@ -106,7 +107,8 @@ def _on_hosts(
     others = tuple(content for content in settings.contents if content.name in owners)
     metadata = METADATA | {"plugins": modules}
     role = Remediation("lease-timer", "lease_timer", OURS, "What ends a lease on its host", (), (), metadata, others)
-    return execution.carry_out(Order(role, hosts, given or {}, reverts=lease.run, timeout=REACH, **terms), settings, show)
+    order = Order(role, hosts, given or {}, reverts=lease.run, only_hosts=True, timeout=REACH, **terms)
+    return execution.carry_out(order, settings, show)
 
 
 def close(settings: Settings, lease: Lease, reason: str, show: Show) -> str:

@@ -20,10 +20,11 @@ Show = Callable[[str, Any], None]  # is told ('hosts', names), ('step', Step) an
 class Order:
     """What the caller asks for.
 
-    `names` are hosts and groups of the inventory, `given` the parameters that were typed, by variable. `lease` is the number of
-    seconds after which the change must end by itself, 0 for a change that stays. `reverts` is the run that this one undoes. An
-    `urgent` order, the end of a lease for instance, is tried although changes are stopped or the disk is full. A `drill` needs
-    hosts that are marked for drills, and no approval. `begin` opens the incident once the hosts and their settings are known.
+    `names` are hosts and groups of the inventory, or with `only_hosts` hosts; `given` the parameters that were typed, by variable.
+    `lease` is the number of seconds after which the change must end by itself, 0 for a change that stays. `reverts` is the run that
+    this one undoes, `sealed` the manifest of its record, if any, and `made_on` its hosts with their settings. An `urgent` order,
+    the end of a lease for instance, is tried although changes are stopped or the disk is full. A `drill` needs hosts that are
+    marked for drills, and no approval. `begin` opens the incident once the hosts and their settings are known.
     """
 
     remediation: Remediation
@@ -35,7 +36,10 @@ class Order:
     entry_point: str = "main"
     verbosity: int = 0
     lease: int = 0
+    only_hosts: bool = False
     reverts: str = ""
+    sealed: Mapping[str, Any] | None = None
+    made_on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     urgent: bool = False
     approval_input: ApprovalInput = NOTHING_SHOWN
     drill: bool = False

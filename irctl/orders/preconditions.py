@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from irctl.leases import keeper, stops
 from irctl.orders.order import Order
 from irctl.record import locks, runs
 
+_PLACE = re.compile(r"ansible_connection|[a-z_]+_(host|port|dbname|endpoint|region)")  # the settings that say where something is
 DRILLS = "irctl_drills"  # an inventory sets it to `allowed` for the hosts that take faults
 
 
@@ -40,6 +42,7 @@ def targets(order: Order, inventory: Mapping[str, Any]) -> dict[str, Any]:
     for message in inventory["unresolved"]:
         raise Invalid(f"inventory: {printable(message)}")
     _require_folders(inventory["hosts"])
+    _require_same_places(order, inventory["hosts"])
     if order.drill:  # what a drill needs to know, drills say by themselves
         return _marked(inventory["hosts"])
     _require_parameters(order, inventory["hosts"])
@@ -55,6 +58,17 @@ def _require_parameters(order: Order, hosts: Mapping[str, Mapping[str, Any]]) ->
                 where = f"or {option.variable} set in the inventory of {printable(first_few(without), 200)}"
                 example = f", such as {option.typed_example}" if option.typed_example else ""
                 raise Invalid(f"{option.flag or option.variable}: it must be given{example}, {where}")
+
+
+def _require_same_places(order: Order, hosts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises NoTarget where the change that is undone was made elsewhere than where the inventory says by now that its host is."""
+    for host, now in hosts.items():
+        then = order.made_on.get(host, now)
+        names = (then.keys() & now.keys()) | {name for name in (*then, *now) if name.startswith("ansible_")}
+        for name in sorted(filter(_PLACE.fullmatch, names)):
+            if then.get(name) != now.get(name):
+                was = f"{printable(now.get(name), 80)} and was {printable(then.get(name), 80)} when {order.reverts} changed it"
+                raise NoTarget(f"{printable(host, 80)} is elsewhere by now: its {name} is {was}. Put that right, or give --force")
 
 
 def _require_folders(hosts: Iterable[str]) -> None:

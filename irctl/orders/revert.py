@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
@@ -27,8 +30,8 @@ def order(
     `force` puts it back although somebody else has changed it since. `unsealed` takes a record that was never sealed, because its
     run was killed and there was no room. `terms` are those of the order.
     """
-    require_as_sealed(folder, unsealed=unsealed)
-    begun = folder.document("run.json")
+    sealed = require_as_sealed(folder, unsealed=unsealed)
+    begun = _begun(folder, sealed)
     name = begun["remediation"]
     if begun["check"] or " " in name:
         raise NothingToUndo(f"{folder.run} changed nothing that can be undone")
@@ -42,8 +45,20 @@ def order(
         raise NothingToUndo(f"{folder.run} captured nothing before it ended, so it changed nothing that could be undone")
     remediation = catalog.load(name, settings.contents, entry_point="revert")
     given = _parameters(remediation, begun["plan"]["parameters"], force=force)
+    undone = {"reverts": folder.run, "sealed": sealed, "made_on": {} if force else begun["plan"]["hosts"]}
     incident = incident or begun["incident"]
-    return Order(remediation, hosts, given, incident=incident, entry_point="revert", reverts=folder.run, **terms)
+    return Order(remediation, hosts, given, incident=incident, entry_point="revert", only_hosts=True, **undone, **terms)
+
+
+def _begun(folder: runs.Folder, sealed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """run.json, just as it was sealed. Raises EvidenceError."""
+    try:
+        content = (folder.path / "run.json").read_bytes()
+        if sealed and hashlib.sha256(content).hexdigest() != sealed["files"].get("run.json", {}).get("sha256"):
+            raise EvidenceError(f"the record of {folder.run} is not as it was sealed: run.json; nothing was undone")
+        return dict(json.loads(content))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvidenceError(f"{folder.path / 'run.json'} cannot be read: {error}") from None
 
 
 def _parameters(remediation: Remediation, given: dict[str, Any], *, force: bool) -> dict[str, Any]:
@@ -53,15 +68,16 @@ def _parameters(remediation: Remediation, given: dict[str, Any], *, force: bool)
     return kept | ({f"{remediation.role}_force": True} if force else {})
 
 
-def require_as_sealed(folder: runs.Folder, *, unsealed: bool = False) -> None:
+def require_as_sealed(folder: runs.Folder, *, unsealed: bool = False) -> dict[str, Any] | None:
     """What was captured decides what is put back, so it has to be what was captured: sealed, and as the journal knows it.
 
-    With `unsealed` a record will do that was never sealed, as far as the journal knows. Raises EvidenceError.
+    Returns the manifest. With `unsealed` a record will do that was never sealed, as far as the journal knows, and None may be
+    returned. Raises EvidenceError.
     """
     sealed = journaled.sealed(folder.home, folder.run, whole=not unsealed)
     manifest = folder.path / seal.MANIFEST
     if unsealed and not sealed and not paths.has_name(manifest):
-        return
+        return None
     if not paths.has_name(manifest):
         raise EvidenceError(f"the record of {folder.run} is not as it was sealed: its {seal.MANIFEST} is gone; nothing was undone")
     if differences := seal.differences(folder.path):
@@ -70,6 +86,7 @@ def require_as_sealed(folder: runs.Folder, *, unsealed: bool = False) -> None:
     if about.get("run") != folder.run or (digest != sealed and (sealed or not unsealed)):
         why = f"the journal knows another {seal.MANIFEST}" if sealed else "the journal does not know its seal"
         raise EvidenceError(f"the record of {folder.run} is not as it was sealed: {why}; nothing was undone")
+    return about
 
 
 def uncaptured(folder: runs.Folder) -> list[str]:

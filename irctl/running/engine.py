@@ -28,6 +28,7 @@ NO_RETRIES = {  # a command whose connection was lost may have had its effect: w
     "ansible_aws_ssm_retries": 0,
 }
 
+CAPTURED = "captured"  # the folder of what a revert puts back
 Event = dict[str, Any]
 Gate = Callable[[dict[str, Any]], None]
 Watch = Callable[[Event], None]
@@ -35,7 +36,11 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One playbook to run: what the caller typed, and nothing else, becomes variables."""
+    """One playbook to run: what the caller typed, and nothing else, becomes variables.
+
+    `names` are hosts and groups, or with `only_hosts` hosts. `captured` copies into a folder what the run had captured that is
+    undone.
+    """
 
     run: str
     playbook: str
@@ -49,6 +54,8 @@ class Job:
     check: bool = False
     timeout: int = 600
     verbosity: int = 0
+    only_hosts: bool = False
+    captured: Callable[[Path], None] | None = None
 
 
 @dataclass
@@ -97,9 +104,13 @@ def _prepare(private: Path, job: Job) -> None:
     (private / "env").mkdir(mode=0o700)
     group = f"irctl_targets_{job.run[-6:]}"  # a name, where those of hosts might be patterns
     ours = {"irctl_target": group, "irctl_report_file": str(private / "reports.json")}
+    if job.captured:
+        ours["run_revert_root"] = str(private / CAPTURED)
+        job.captured(private / CAPTURED)
     variables = {**ours, **job.given, **NO_RETRIES}
     write(private / "env" / "extravars", json.dumps({name: unsafe(value) for name, value in variables.items()}))
-    question = {"names": job.names, "variables": job.variables, "modules": job.modules, "timeout": job.timeout, "group": group}
+    question = {"names": job.names, "only_hosts": job.only_hosts, "group": group, "timeout": job.timeout}
+    question |= {"variables": job.variables, "modules": job.modules}
     write(private / "job.json", json.dumps(question))
     for fifo in ("gate.request", "gate.reply"):
         os.mkfifo(private / fifo, 0o600)

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants
@@ -27,8 +28,9 @@ CREWS = "irctl.runbooks.crews"  # the strategy for more hosts than forks
 def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> dict[str, Any]:
     """Find the hosts that names stand for, each with what the inventory says that decides what is done to it, and how."""
     names, timeout = job["names"], job["timeout"]
-    unknown = [name for name in names if name not in inventory.hosts and name not in inventory.groups]
-    members = {name: hosts_of(name, inventory) for name in names if name not in unknown}
+    groups = {} if job["only_hosts"] else inventory.groups
+    unknown = [name for name in names if name not in inventory.hosts and name not in groups]
+    members = {name: hosts_of(name, inventory.hosts, groups) for name in names if name not in unknown}
     hosts = {host.name: host for name in members for host in members[name]}
     empty = [name for name in members if not members[name]]
     found, unresolved = {}, []
@@ -53,9 +55,9 @@ def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> 
     }
 
 
-def hosts_of(name: str, inventory: Any) -> list[Any]:
+def hosts_of(name: str, hosts: Mapping[str, Any], groups: Mapping[str, Any]) -> list[Any]:
     """The host or the members of the group of this name. A name is looked up, never taken as a pattern: `!x` may be one."""
-    group, host = inventory.groups.get(name), inventory.hosts.get(name)
+    group, host = groups.get(name), hosts.get(name)
     return [*(group.get_hosts() if group else []), *([host] if host else [])]
 
 

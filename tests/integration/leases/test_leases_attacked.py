@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from irctl.errors import EVIDENCE, FAILED, REFUSED, EvidenceError
+from irctl.errors import EVIDENCE, FAILED, REFUSED, UNREACHABLE, EvidenceError
 from irctl.leases import journaled
 from irctl.record import journal
 from tests.conftest import write_inventory
@@ -252,6 +252,41 @@ def test_a_host_is_called_by_its_name_when_its_lease_ends_whatever_pattern_that_
     assert (ended.code, switch.state) == (0, "off"), ended.out
     [last] = [path for path in (switch.irctl.home / "runs").iterdir() if "revert" in path.name]
     assert list(json.loads((last / "result.json").read_text())["hosts"]) == [name]
+
+
+def test_what_is_put_back_is_what_was_checked_whoever_edits_it_meanwhile(switch: Switch, collection: Collection) -> None:
+    run = switch.on().json["run"]
+    [captured] = reverts(switch)
+    tasks = collection.root / "roles" / "switch" / "tasks" / "revert.yml"
+    edit = f"ansible.builtin.shell: echo forged > {captured}; cat"
+    tasks.write_text(tasks.read_text().replace("ansible.builtin.command: cat", edit))
+    done = switch.irctl("revert", run)
+    assert (done.code, switch.state, captured.read_text()) == (0, "off", "forged\n"), done
+
+
+def test_a_host_is_no_group_when_its_change_is_undone_whatever_is_called_so_by_then(switch: Switch, tmp_path: Path) -> None:
+    run = switch.on("--for", "1m").json["run"]
+    write_inventory(tmp_path, {"other": HERE}, here=["other"])
+    gone = switch.irctl("revert", run)
+    assert (gone.code, "not in the inventory" in gone.err, switch.state) == (UNREACHABLE, True, "on"), gone
+    both = "{all: {vars: {ansible_connection: local}, hosts: {here: {}, other: {}}, children: {here: {hosts: {other: {}}}}}}"
+    (tmp_path / "hosts.yml").write_text(both)
+    switch.pass_time(60)
+    assert (switch.tick().code, switch.state) == (0, "off")
+    [last] = [path for path in (switch.irctl.home / "runs").iterdir() if "revert" in path.name]
+    assert list(json.loads((last / "result.json").read_text())["hosts"]) == ["here"]
+
+
+def test_a_change_is_not_undone_on_another_machine_that_is_called_as_its_host_was(switch: Switch, tmp_path: Path) -> None:
+    run = switch.on("--for", "1m").json["run"]
+    write_inventory(tmp_path, {"here": HERE | {"ansible_host": "192.0.2.1"}})
+    refused = switch.irctl("revert", run)
+    assert (refused.code, switch.state) == (UNREACHABLE, "on"), refused
+    assert f"here is elsewhere by now: its ansible_host is 192.0.2.1 and was None when {run} changed it" in refused.err
+    switch.pass_time(60)
+    assert (switch.tick().code, switch.state, "here is elsewhere by now" in switch.irctl("runs").err) == (FAILED, "on", True)
+    ended = switch.irctl("leases", "end", run, "--force")
+    assert (ended.code, switch.state) == (0, "off"), ended
 
 
 def test_two_hosts_whose_evidence_would_lie_in_one_folder_are_refused_before_the_change(switch: Switch, tmp_path: Path) -> None:
