@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths, values
+from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from irctl.catalog import catalog
 from irctl.catalog.content import Content
 from irctl.errors import IrctlError, invalid
 from irctl.incidents import incidents, severity
-from irctl.record import locks, moments
+from irctl.record import journal, locks, moments
 
 FIXED, NOT_FIXED, WORSE, HIT, NOTHING, UNKNOWN = VERDICTS = (
     "fixed",
@@ -25,6 +25,7 @@ FIXED, NOT_FIXED, WORSE, HIT, NOTHING, UNKNOWN = VERDICTS = (
     "nothing to do",
     "unknown",
 )
+BEGUN, CLOSED = "drill-begun", "drill-closed"  # events of the home's journal
 NEEDED = ("fault", "verify")  # the entry points without which nothing can be drilled
 
 
@@ -123,9 +124,13 @@ def _due(name: str, host: str, every: int, drills: list[Drill], now: datetime) -
 
 
 def begin(home: Path, incident: str) -> int:
-    """Mark a drill as under way, for as long as this process lives; return the lock. Raises EvidenceError."""
+    """Mark a drill as under way, for as long as this process lives; return the lock. Raises EvidenceError.
+
+    The journal of the home is told too: a mark that somebody removes hides no fault.
+    """
     while (lock := locks.hold(_marker(home, incident), str(os.getpid()))) is None:
         time.sleep(0.01)  # somebody looks whether it is held
+    journal.append(home, {"event": BEGUN, "incident": incident})
     return lock
 
 
@@ -135,27 +140,41 @@ def take_over(home: Path, incident: str) -> int | None:
 
 
 def close(home: Path, incident: str) -> None:
-    """Nothing is left to do for this drill."""
+    """Nothing is left to do for this drill. Raises EvidenceError."""
+    journal.append(home, {"event": CLOSED, "incident": incident})
     _marker(home, incident).unlink(missing_ok=True)
 
 
 def unfinished(home: Path) -> list[str]:
     """The drills whose process is gone and whose fault may still be there. A marker of one that was closed is removed."""
-    markers = [marker for marker in sorted((home / "drills").glob("INC-*")) if incidents.ID.fullmatch(marker.name)]
-    return [marker.name for marker in markers if _is_unfinished(home, marker)]
+    marked = {marker.name for marker in (home / "drills").glob("INC-*") if locks.is_lock(marker)}
+    return [incident for incident in sorted(marked | _journaled(home)) if _is_unfinished(home, incident)]
 
 
-def _is_unfinished(home: Path, marker: Path) -> bool:
-    if (lock := locks.hold(marker)) is None:
+def _journaled(home: Path) -> set[str]:
+    """The drills that were begun and not closed, as the journal knows them."""
+    begun: set[str] = set()
+    for entry in journal.marked(home, *(f'"event":"{event}"'.encode() for event in (BEGUN, CLOSED))).entries:
+        (begun.add if entry.get("event") == BEGUN else begun.discard)(str(entry.get("incident")))
+    return begun
+
+
+def _is_unfinished(home: Path, incident: str) -> bool:
+    if not incidents.ID.fullmatch(incident):
         return False
+    held: list[int] = []
     try:
-        if incidents.state(home, marker.name).closed:
-            marker.unlink(missing_ok=True)
-        return paths.exists(marker)
-    except IrctlError:  # its journal is broken or gone; the others go on
+        if (lock := take_over(home, incident)) is None:
+            return False
+        held.append(lock)
+        closed = incidents.state(home, incident).closed
+        if closed:
+            close(home, incident)
+        return not closed
+    except IrctlError:  # its journal is broken or gone, or its marker cannot be locked; the others go on
         return True
     finally:
-        locks.release([lock])
+        locks.release(held)
 
 
 def worth_a_try(home: Path, incident: str) -> bool:

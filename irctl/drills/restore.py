@@ -151,6 +151,7 @@ def restore(incident: str, settings: Settings, show: Show) -> Drill:
     """Take away what a drill that was cut short has made, and close it. Raises IrctlError, and then it is to be tried again."""
     home = settings.home_path
     history.find(home, incident)
+    incidents.require_known(home, incident, incidents.entries(home, incident))  # before a word is added to it
     if (lock := history.take_over(home, incident)) is None:
         raise Busy(f"{incident} is under way; how far it is: irctl incident timeline {incident}")
     try:
@@ -180,8 +181,12 @@ def _restore(steps: Steps) -> Drill:
 
 
 def _steps_of(incident: str, settings: Settings, show: Show) -> Steps:
-    """The steps of a drill as its journal has them, with the inventory and the content that it was begun with."""
+    """The steps of a drill as its journal has them, with the inventory and the content that it was begun with.
+
+    Raises EvidenceError where the journal is not the one that the home knows: what it says is carried out.
+    """
     entries = incidents.entries(settings.home_path, incident)
+    incidents.require_known(settings.home_path, incident, entries)
     opened, origin = entries[0], f"the drill {incident}"
     then = replace(settings, inventory=Setting(opened["inventory"], origin), content=Setting(opened["content"], origin))
     names, terms = tuple(opened["hosts"]), {"timeout": opened["timeout"], "scheduled": opened["scheduled"]}

@@ -6,6 +6,7 @@ Other rooms call this file; what it gives of `state` and `inputs` stands here to
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import sync_folder
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.errors import EvidenceError, Refused, invalid
 from irctl.incidents import severity as scales
 from irctl.incidents.inputs import MOST, PLACES, assessment, status_of, text
 from irctl.incidents.state import APPROVALS, STATUSES, State, fold, readings
 from irctl.record import journal
 from irctl.record.folders import make_folder
+from irctl.record.manifest_format import JOURNAL, open_file
 
 __all__ = [
     "APPROVALS", "FINISHING", "ID", "LAST", "MOST", "PART_OF_ID", "PLACES", "STATUSES", "State", "alone", "assessment", "drills",
@@ -136,11 +139,17 @@ def require(home: Path, incident: str, option: str = "--incident") -> Path:
 
 
 def _begun(folder: Path) -> bool:
+    return bool(_first_line(folder))
+
+
+def _first_line(folder: Path) -> bytes:
+    """The whole first line of a folder's journal; nothing where there is none, or where it is no regular file."""
     try:
-        with (folder / "journal.jsonl").open("rb") as file:
-            return file.readline().endswith(b"\n")
+        with os.fdopen(open_file(folder / JOURNAL), "rb") as file:
+            line = file.readline(journal.LARGEST + 1)
+            return line if line.endswith(b"\n") else b""
     except OSError:
-        return False
+        return b""
 
 
 def listed(home: Path) -> list[str]:
@@ -198,10 +207,9 @@ def drills(home: Path) -> list[str]:
 
 def _first(folder: Path) -> dict[str, Any]:
     try:
-        with (folder / "journal.jsonl").open("rb") as file:
-            entry = json.loads(file.readline())
-            return entry if isinstance(entry, dict) else {}
-    except (OSError, ValueError, RecursionError):
+        entry = json.loads(_first_line(folder))
+        return entry if isinstance(entry, dict) else {}
+    except (ValueError, RecursionError):
         return {}
 
 
@@ -218,6 +226,18 @@ def entries(home: Path, incident: str) -> list[dict[str, Any]]:
         return _read(folder)
 
 
+def require_known(home: Path, incident: str, entries: list[dict[str, Any]]) -> None:
+    """Raises EvidenceError where entries of an incident are others than the journal of its home knows, or some are missing."""
+    known, broken = journal.marked(home, b'"event":"incident-head"')
+    heads = {entry["incident_seq"]: entry["head"] for entry in reversed(known) if entry.get("incident") == incident}
+    lines = [hashlib.sha256(journal.canonical(entry)).hexdigest() for entry in entries]
+    if not heads:
+        raise EvidenceError(broken or f"the journal of this home does not know {incident}")
+    for seq, head in sorted(heads.items()):
+        if seq > len(lines) or lines[seq - 1] != head:
+            raise EvidenceError(f"line {seq} of the journal of {incident} is not the one that the journal of this home knows")
+
+
 @contextmanager
 def alone(home: Path, incident: str) -> Iterator[list[dict[str, Any]]]:
     """Give the entries, and let nobody add to them meanwhile: within, neither `record` nor `entries` may be called."""
@@ -230,6 +250,8 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     read = list(journal.read(folder))
     if not read or read[0].get("event") != "opened" or not all(isinstance(entry.get("event"), str) for entry in read):
         raise EvidenceError(f"{folder / 'journal.jsonl'}: not the journal of an incident")
+    if read[0].get("incident") != folder.name:
+        raise EvidenceError(f"{folder / 'journal.jsonl'}: it is the journal of {printable(read[0].get('incident'), 80)}")
     return read
 
 

@@ -1,4 +1,7 @@
-"""The global stop: while it is on, every change refuses; looking goes on, and leases still end."""
+"""The global stop: while it is on, every change refuses; looking goes on, and leases still end.
+
+It is on where its file says so, and where the journal does: to remove the file ends no stop.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,34 @@ from typing import Any
 from irctl.errors import EvidenceError, Refused
 from irctl.record import journal, seal
 
+MARKS = (b'"event":"stopped"', b'"event":"resumed"')
+
 
 def _path(home: Path) -> Path:
     return home / "stopped.json"
 
 
 def reason(home: Path) -> dict[str, Any] | None:
-    """Why changes are stopped: reason, by, at; None where they are not. What cannot be read counts as a stop."""
+    """Why changes are stopped: reason, by, at; None where they are not. What cannot be read counts as a stop.
+
+    Raises EvidenceError where the journal cannot be read.
+    """
     try:
-        found: dict[str, Any] = json.loads(_path(home).read_bytes())
-        return {"reason": str(found["reason"]), "by": str(found["by"]), "at": str(found["at"])}
+        return _of(json.loads(_path(home).read_bytes()))
     except FileNotFoundError:
-        return None
+        return _journaled(home)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {"reason": f"{_path(home)} cannot be read", "by": "nobody knows", "at": "some time"}
+
+
+def _of(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(document[name]) for name in ("reason", "by", "at")}
+
+
+def _journaled(home: Path) -> dict[str, Any] | None:
+    """The stop that the journal knows and that nobody has ended."""
+    events = [entry for entry in journal.marked(home, *MARKS).entries if entry.get("event") in ("stopped", "resumed")]
+    return _of(events[-1]) if events and events[-1]["event"] == "stopped" else None
 
 
 def require_none(home: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from irctl.errors import EvidenceError
-from irctl.record import anchored_check
+from irctl.record import anchored_check, locks
 from irctl.record.known import Known, known
 from irctl.record.manifest_format import INCIDENT_ID, MANIFEST, RUN_ID, read_file
 from irctl.record.verify_command import visible
@@ -29,7 +29,7 @@ def _run_faults(home: Path, by_home: Known) -> Iterator[str]:
             yield f"the journal names a run that is none: {visible(run)[:80]}"
             continue
         manifests = by_home.runs.get(run, [])
-        if paths.exists(home / "open" / run):
+        if locks.is_lock(home / "open" / run):
             continue  # under way, or found and sealed by the next command
         if run not in there:
             yield f"the record of run {visible(run)} is gone"

@@ -137,8 +137,8 @@ class Marked(NamedTuple):
     broken: str
 
 
-def marked(home: Path, mark: bytes) -> Marked:
-    """The entries in whose lines this mark stands; no other line is parsed. Raises EvidenceError where it cannot be read.
+def marked(home: Path, *marks: bytes) -> Marked:
+    """The entries in whose lines one of these marks stands; no other line is parsed. Raises EvidenceError where it cannot be read.
 
     An entry that the line before it or the line after it contradicts is left out: it was changed, moved or added.
     """
@@ -147,10 +147,11 @@ def marked(home: Path, mark: bytes) -> Marked:
     broken = ""
     for number, line in enumerate(_lines(path), 1):
         chained = f'"prev":"{previous}"'.encode() in line
-        entry = _entry(line) if chained and mark in line else {}
+        is_marked = any(mark in line for mark in marks)
+        entry = _entry(line) if chained and is_marked else {}
         if not chained and beside:
             entries.pop()
-        if not chained or (mark in line and entry.get("prev") != previous):
+        if not chained or (is_marked and entry.get("prev") != previous):
             broken = broken or f"{path}: the chain breaks at line {number}: a line was changed, removed or added"
         beside = entry.get("prev") == previous
         if beside:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def hold(path: Path, note: str = "", *, make: bool = True) -> int | None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, note.encode(), 0)
     return descriptor
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a regular file is there, which alone can be locked; not what a link leads to. Raises OSError."""
+    status = paths.status(path, follow=False)
+    return status is not None and stat.S_ISREG(status.st_mode)
 
 
 def hold_targets(home: Path, service: str, names: Iterable[str], run: str) -> list[int]:

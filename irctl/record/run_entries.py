@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from irctl.errors import EvidenceError
 from irctl.record.runs import Folder
 
 VERBS = ("remediate", "check", "diagnose", "revert", "drill", "fault", "verify", "restore")
@@ -54,13 +56,15 @@ class Filter:
         return any(self.text.casefold() in word.casefold() for word in words)
 
 
-def entries(folders: Iterable[Folder]) -> Iterator[Entry]:
-    """The entry of each run, read only when it is asked for. Raises EvidenceError where a record cannot be read."""
-    for folder in folders:
-        begun = folder.document("run.json")
-        ended = folder.document("result.json") if paths.exists(folder.path / "result.json") else {}
-        yield Entry(
-            run=str(begun["run"]),
+def entry(folder: Folder) -> Entry:
+    """The entry of a run. Raises EvidenceError where its record cannot be read, or is another run's."""
+    begun = folder.document("run.json")
+    ended = folder.document("result.json") if paths.exists(folder.path / "result.json") else {}
+    try:
+        if begun["run"] != folder.run:
+            raise EvidenceError(f"{folder.path} is the record of {printable(begun['run'], 90)}")
+        return Entry(
+            run=folder.run,
             verb=verb_of(begun),
             remediation=str(begun["remediation"]),
             incident=begun["incident"],
@@ -70,6 +74,8 @@ def entries(folders: Iterable[Folder]) -> Iterator[Entry]:
             outcome=str(ended.get("outcome", UNDER_WAY)),
             reasons=tuple(str(host["reason"]) for host in ended.get("hosts", {}).values()),
         )
+    except (LookupError, TypeError, AttributeError) as error:
+        raise EvidenceError(f"{folder.path} is not the record of a run: {type(error).__name__} {printable(error, 80)}") from None
 
 
 def verb_of(begun: Mapping[str, Any]) -> str:

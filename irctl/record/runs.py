@@ -137,7 +137,7 @@ def close(folder: Folder) -> None:
 def killed(home: Path) -> Iterator[tuple[Folder, int]]:
     """The runs whose process is gone without having closed them, each with its marker's lock held for the caller."""
     for marker in _inside(home / "open"):
-        if RUN_ID.fullmatch(marker.name) and (held := locks.hold(marker)) is not None:
+        if RUN_ID.fullmatch(marker.name) and locks.is_lock(marker) and (held := locks.hold(marker)) is not None:
             if paths.exists(marker):
                 yield Folder(home, marker.name), held
             else:

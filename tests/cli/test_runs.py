@@ -37,6 +37,24 @@ def test_runs_are_listed_filtered_shown_and_compared(irctl: Irctl) -> None:
     assert irctl("runs", "diff", "last", "last").out.startswith("They do not differ")
 
 
+def test_what_is_no_record_of_its_run_is_warned_of_and_the_others_are_listed(irctl: Irctl) -> None:
+    assert irctl("remediate", "db-connections", "--host", "db1").code == 4
+    [run] = (irctl.home / "runs").iterdir()
+    others = [run.with_name(f"20200101T000000Z-x-{number}{number}{number}{number}{number}{number}") for number in range(3)]
+    for folder in others:
+        folder.mkdir()
+    (others[0] / "run.json").write_text('{"run": 1}')
+    (others[1] / "run.json").write_bytes((run / "run.json").read_bytes())
+    junk = irctl.home / "open" / others[0].name
+    junk.symlink_to("/etc/passwd")
+    (irctl.home / "drills").mkdir()
+    (irctl.home / "drills" / "INC-2020-0101-001").mkdir()
+    done = irctl("runs")
+    assert (done.code, len(done.out.splitlines())) == (0, 2), done
+    assert f"warning: {others[1]} is the record of {run.name}" in done.err
+    assert done.err.count("warning") == 3
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -15,7 +15,7 @@ from irctl.cli import completions
 from irctl.cli.base import Command, remind, settings_of, wants_json
 from irctl.cli.option_types import Choice, Value
 from irctl.cli.views import runs as view
-from irctl.errors import EXIT_CODES, Invalid
+from irctl.errors import EXIT_CODES, EvidenceError, Invalid
 from irctl.record import run_entries, runs
 from irctl.record.run_entries import UNDER_WAY, VERBS, Entry, Filter
 from irctl.record.runs import Folder
@@ -99,7 +99,15 @@ def command(
 
 
 def _matching(home: Path, meant: Filter) -> Iterator[Entry]:
-    return filter(meant.matches, run_entries.entries(runs.listed(home)))
+    """The runs that are meant. Warns of records that cannot be read, and goes on."""
+    for folder in runs.listed(home):
+        try:
+            entry = run_entries.entry(folder)
+        except EvidenceError as error:
+            click.echo(f"warning: {error}", err=True)
+            continue
+        if meant.matches(entry):
+            yield entry
 
 
 def _find(home: Path, word: str, meant: Filter) -> Folder:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 from irctl.errors import FAILED, INDETERMINATE, REFUSED
+from irctl.record.journal import canonical
+from irctl.record.manifest_format import FIRST
 from tests.conftest import Done
 from tests.integration.conftest import Collection
 from tests.integration.drills.practice import Practice
@@ -136,8 +140,26 @@ def test_a_drill_that_was_killed_is_reported_by_every_command_until_it_is_restor
     assert practice.irctl("drill", "restore").out == "no drill was cut short\n"
 
 
+def forged(journal: bytes, **changes: Any) -> bytes:
+    """The journal with another first line, and with a chain that is whole all the same."""
+    previous, lines = FIRST, []
+    for number, line in enumerate(journal.splitlines()):
+        entry = json.loads(line) | ({} if number else changes) | {"prev": previous}
+        lines.append(canonical(entry))
+        previous = hashlib.sha256(lines[-1]).hexdigest()
+    return b"\n".join(lines) + b"\n"
+
+
 def test_the_timer_that_ends_leases_restores_a_killed_drill(practice: Practice, wait_until: Wait) -> None:
     incident = killed(practice, wait_until)
+    shutil.rmtree(practice.irctl.home / "drills")
+    path = practice.irctl.home / "incidents" / incident / "journal.jsonl"
+    genuine = path.read_bytes()
+    path.write_bytes(forged(genuine, hosts=["there"]))
+    refused = practice.irctl("leases", "run-due", "--every", "1m")
+    assert (refused.code, practice.state) == (FAILED, "broken"), refused
+    assert f"line 1 of the journal of {incident} is not the one that the journal of this home knows" in refused.out
+    path.write_bytes(genuine)
     ticked = practice.irctl("leases", "run-due", "--every", "1m")
     assert ticked.code == 0, ticked
     assert f"restored: bulb on here (drill {incident}): unknown" in ticked.out

@@ -122,7 +122,7 @@ def never_sealed(record: Path) -> None:
 def edit_journal(record: Path, edit: Callable[[list[bytes], int, bytes], list[bytes]]) -> None:
     """Seal the record anew, and edit the home's journal: its lines, the place of the seal's line, and that with the new seal."""
     home = record.parent.parent
-    journal.append(home, {"event": "stopped"})  # so that the line of the seal is not the last one
+    journal.append(home, {"event": "something"})  # so that the line of the seal is not the last one
     lines = (home / "journal.jsonl").read_bytes().splitlines(keepends=True)
     [at] = [place for place, line in enumerate(lines) if b"run-sealed" in line and record.name.encode() in line]
     before = json.loads(lines[at])["manifest"]

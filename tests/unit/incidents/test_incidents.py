@@ -675,3 +675,14 @@ def test_the_notice_says_what_is_known_and_what_is_not(home: Path) -> None:
     assert "Severity: P1" in said
     assert "Component: database" in said
     assert "Incident Commander: not known yet" in said
+
+
+def test_a_journal_that_is_another_incidents_or_no_file_is_none(tmp_path: Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    place = tmp_path / "incidents"
+    (place / first / "journal.jsonl").write_bytes((place / second / "journal.jsonl").read_bytes())
+    with pytest.raises(EvidenceError, match=f"it is the journal of {second}"):
+        incidents.state(tmp_path, first)
+    (place / first / "journal.jsonl").unlink()
+    os.mkfifo(place / first / "journal.jsonl")
+    assert incidents.listed(tmp_path) == [second], "and nobody waits for a writer"

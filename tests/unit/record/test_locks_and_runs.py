@@ -12,6 +12,7 @@ import pytest
 
 from irctl.errors import BUSY, Busy, EvidenceError, Invalid
 from irctl.record import locks, runs
+from irctl.record.run_id import new_id
 from irctl.running.results import Step
 
 RUN = "20261121T022311Z-db-connections-7f3a01"
@@ -76,8 +77,8 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_a_new_id_is_the_id_of_a_run() -> None:
-    assert runs.RUN_ID.fullmatch(runs.new_id("db-connections"))
-    assert len({runs.new_id("x") for _ in range(100)}) == 100
+    assert runs.RUN_ID.fullmatch(new_id("db-connections"))
+    assert len({new_id("x") for _ in range(100)}) == 100
 
 
 @pytest.mark.parametrize("text", [RUN, RUN[:16], "7f3a01", "db-connections-7f3a01"])

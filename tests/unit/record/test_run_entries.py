@@ -26,7 +26,7 @@ def entry(tmp_path: Path) -> Entry:
     (folder.path / "run.json").write_text(json.dumps(BEGUN))
     ended = {"outcome": "changed", "hosts": {"db1": {"reason": "12 sessions ended"}, "db2": {"reason": "nothing to end"}}}
     (folder.path / "result.json").write_text(json.dumps(ended))
-    [entry] = run_entries.entries([folder])
+    entry = run_entries.entry(folder)
     return entry
 
 
@@ -76,5 +76,5 @@ def test_a_run_without_a_result_is_under_way(tmp_path: Path) -> None:
     folder = Folder(tmp_path, BEGUN["run"])
     folder.path.mkdir(parents=True)
     (folder.path / "run.json").write_text(json.dumps(BEGUN))
-    [entry] = run_entries.entries([folder])
+    entry = run_entries.entry(folder)
     assert (entry.outcome, entry.reasons, entry.hosts) == ("under way", (), ("db1", "db2"))
