@@ -16,8 +16,7 @@ MEANT = {  # words of other tools, and the commands here
     "hosts": "irctl lab status, or: ansible-inventory --graph -i INVENTORY",
     "status": "irctl runs, irctl leases or irctl incident show",
     "history": "irctl runs",
-    "undo": "irctl revert RUN",
-    "rollback": "irctl revert RUN",
+    **dict.fromkeys(("undo", "rollback", "roll-back", "unblock", "unfreeze"), "irctl revert RUN"),
     "fix": "irctl remediate NAME",
     "run": "irctl remediate NAME",
     "check": "irctl plan NAME, or: irctl remediate NAME --check",
@@ -65,6 +64,10 @@ def for_option(ctx: click.Context | None, option: str, guesses: Iterable[str]) -
     if isinstance(ctx.command, click.Group) and ctx.command.subcommand_metavar.startswith("NAME") and option in AFTER_NAME:
         return f"The name comes first: {ctx.command_path} NAME {option} ..."
     own = {flag for param in ctx.command.params for flag in param.opts}
+    if option == "--for" and {"--host", "--check"} <= own:
+        return "What it changes does not end by itself"
+    if option in OPTIONS and ctx.parent is None:
+        return f"After the name of a remediation it is {OPTIONS[option]}: irctl remediate NAME --host HOST --check"
     meant = [OPTIONS[option]] if OPTIONS.get(option) in own else list(guesses)
     return f"Did you mean {meant[0]}?" if meant else ""
 

@@ -12,7 +12,8 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl.errors import EvidenceError
 from irctl.record.runs import Folder
 
-VERBS = ("remediate", "check", "diagnose", "revert", "drill", "fault", "verify", "restore")
+REMEDIATE = "remediate"
+VERBS = (REMEDIATE, "check", "diagnose", "revert", "drill", "fault", "verify", "restore")
 UNDER_WAY = "under way"
 
 
@@ -87,4 +88,4 @@ def verb_of(begun: Mapping[str, Any]) -> str:
         return "revert"
     if first == "diagnose":
         return "diagnose"
-    return "check" if begun["check"] else last if last in VERBS else "remediate"
+    return "check" if begun["check"] else last if last in VERBS else REMEDIATE

@@ -48,6 +48,14 @@ def test_every_command_that_a_page_names_in_the_place_of_a_link_shows_a_page(irc
     assert "| `irctl remediate block-ip --help` |" in irctl("help", "cli").out
 
 
+def test_the_help_of_a_command_within_another_is_a_topic_too(irctl: Irctl, refused: Callable[..., str]) -> None:
+    assert irctl("help", "evidence", "verify").out.startswith("Usage: irctl evidence verify [OPTIONS]")
+    assert irctl("help", "remediate", "block-ip").out.startswith("Usage: irctl remediate block-ip [OPTIONS]")
+    said = refused("help", "evidence", "verfy")
+    assert said == "TOPIC: there is no page 'evidence verfy'. Did you mean verify? `irctl help` lists them"
+    assert refused("help", "doctor", "host").startswith("TOPIC: there is no page 'doctor host'.")
+
+
 def test_an_unknown_topic_gets_the_nearest_and_the_list(refused: Callable[..., str]) -> None:
     assert refused("help", "aprovals") == "TOPIC: there is no page 'aprovals'. Did you mean approvals? `irctl help` lists them"
     assert refused("help", "../../etc/passwd").startswith("TOPIC: there is no page '../../etc/passwd'.")

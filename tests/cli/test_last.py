@@ -30,6 +30,9 @@ def test_the_newest_run_is_verified_and_undone_and_named_first(irctl: Irctl, new
     assert undone.code == 5, undone
     first, refusal = undone.err.splitlines()
     assert first == f"last: {newest}"
+    assert irctl("remediate", "db-connections", "--host", "db1", "--check").code == 4
+    assert irctl("diagnose", "postgres", "--host", "db1").code == 4
+    assert irctl("revert", "last").err.splitlines() == [first, refusal], "what only looked is passed over"
     assert refusal.startswith("error: what db-connections changes cannot be undone")
     assert irctl("revert", newest).err.splitlines() == [refusal], "an id is not said again"
 

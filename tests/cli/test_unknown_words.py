@@ -37,6 +37,7 @@ def test_a_name_that_no_remediation_could_have_is_refused(refused: Refused, valu
     [
         (["--hots", "prod"], "--host"),
         (["--dry-run"], "--check"),
+        (["--for", "30m"], ""),
         (["-C"], "--check"),
         (["--limit", "prod"], "--host"),
         (["--idle", "10m"], ""),
@@ -61,6 +62,7 @@ def test_an_unknown_option_is_refused(refused: Refused, words: list[str], near: 
         ("block-ip", "It is a remediation: irctl remediate block-ip."),
         ("postgres", "It is a diagnosis: irctl diagnose postgres."),
         ("unblock-ip", "To undo what a run changed: irctl revert RUN"),
+        ("unblock", "Did you mean irctl revert RUN?"),
         ("db-conections", "Did you mean irctl remediate db-connections?"),
         ("xyzzy", ""),
     ],
@@ -69,6 +71,14 @@ def test_an_unknown_verb_gets_a_suggestion_and_the_list(refused: Refused, word: 
     message = refused(word)
     assert message.startswith(f"command: '{word}' is none of irctl. {meant}")
     assert message.endswith("lab, init, doctor, content, help, completion.")
+
+
+def test_a_dry_run_of_other_tools_is_named_before_a_command_too(refused: Refused) -> None:
+    assert "After the name of a remediation it is --check: irctl remediate NAME" in refused("--dry-run")
+
+
+def test_a_change_that_cannot_be_undone_says_that_it_does_not_end_by_itself(refused: Refused) -> None:
+    assert refused(*DB, "--for", "30m") == "--for: no such option. What it changes does not end by itself"
 
 
 def test_an_unknown_command_of_a_group_gets_the_groups_own(refused: Refused) -> None:

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, name="help", epilog="Example: irctl help approvals")
-@click.argument("topic", required=False, shell_complete=completions.topics)
+@click.argument("words", metavar="[TOPIC]", nargs=-1, shell_complete=completions.topics)
 @click.pass_context
-def command(ctx: click.Context, topic: str | None) -> None:
-    """Show the page about TOPIC: a subject such as approvals, a remediation, a diagnosis, or a command. Without one, list them."""
+def command(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Show the page about TOPIC: a subject such as approvals, a remediation, a diagnosis, or a command such as evidence verify.
+    Without one, list them.
+    """
     pages = {**help_topics.roles(settings_of(ctx).contents), **help_topics.subjects()}
-    if topic is None:
+    if not words:
         _list(pages, as_json=wants_json(ctx))
-    elif topic in pages:
-        _show(help_topics.text(pages[topic]), as_json=wants_json(ctx))
+    elif " ".join(words) in pages:
+        _show(help_topics.text(pages[words[0]]), as_json=wants_json(ctx))
     else:
-        _show(_of_command(ctx, topic, list(pages)), as_json=wants_json(ctx))
+        _show(_of_command(ctx, words, list(pages)), as_json=wants_json(ctx))
 
 
 def _list(pages: dict[str, Path], *, as_json: bool) -> None:
@@ -43,16 +45,18 @@ def _list(pages: dict[str, Path], *, as_json: bool) -> None:
     click.echo("\nirctl COMMAND --help tells of a command.")
 
 
-def _of_command(ctx: click.Context, name: str, pages: list[str]) -> str:
-    """The help of a command of irctl. Raises Invalid where there is none either."""
-    root = ctx.find_root()
-    group = root.command
-    assert isinstance(group, click.Group)
-    verbs = group.list_commands(root)
-    found = group.get_command(root, name) if name in verbs else None
-    if found is None:
-        raise Invalid(f"TOPIC: there is no page {quoted(name)}.{nearest(name, [*pages, *verbs])} `irctl help` lists them")
-    return found.get_help(found.context_class(found, info_name=name, parent=root))
+def _of_command(ctx: click.Context, words: tuple[str, ...], pages: list[str]) -> str:
+    """The help of a command of irctl, named as it is typed. Raises Invalid where there is none either."""
+    context = ctx.find_root()
+    for word in words:
+        group = context.command
+        known = group.list_commands(context) if isinstance(group, click.Group) else []
+        found = group.get_command(context, word) if isinstance(group, click.Group) and word in known else None
+        if found is None:
+            near = nearest(word, known if context.parent else [*pages, *known])
+            raise Invalid(f"TOPIC: there is no page {quoted(' '.join(words))}.{near} `irctl help` lists them")
+        context = found.context_class(found, info_name=word, parent=context)
+    return context.command.get_help(context)
 
 
 def _show(text: str, *, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from irctl.cli import completions, render
@@ -11,7 +13,7 @@ from irctl.cli.orders import carry_out, whole_incident
 from irctl.cli.views import run as view
 from irctl.leases import register
 from irctl.orders import revert
-from irctl.record import runs
+from irctl.record import run_entries, runs
 
 
 @click.command(cls=Command, name="revert", epilog="Example: irctl revert 7f3a01 --check")
@@ -25,12 +27,14 @@ from irctl.record import runs
               help="Stop, and call it indeterminate, after this long. Default: 10m.")  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, run: str, check: bool, force: bool, incident: str | None, timeout: int) -> int:
-    """Undo what RUN changed, from the state that it had captured, and verify it. With `last` as RUN, the newest run.
+    """Undo what RUN changed, from the state that it had captured, and verify it.
+
+    With `last` as RUN, the newest run of `irctl remediate` that was no dry run; given twice, it undoes no second run.
 
     Refuses where the state is no longer the one that RUN had set. Needs no approval. A lease of RUN is over with it.
     """
     settings = settings_of(ctx)
-    folder = runs.find(settings.home_path, run)
+    folder = _last(settings.home_path) if run == runs.LAST else runs.find(settings.home_path, run)
     render.name_last(run, folder.run)
     named = whole_incident(ctx, incident)
     order = revert.order(settings, folder, check=check, force=force, incident=named, timeout=timeout)
@@ -39,6 +43,12 @@ def command(ctx: click.Context, run: str, check: bool, force: bool, incident: st
         _end_leases(folder, outcome.run)
     view.show(order, outcome, as_json=wants_json(ctx), quiet=is_quiet(ctx))
     return outcome.exit_code
+
+
+def _last(home: Path) -> runs.Folder:
+    """The newest run that was to change something and is no undoing itself. Raises Invalid where there is none."""
+    changes = (entry for entry in run_entries.entries(runs.listed(home)) if entry.verb == run_entries.REMEDIATE)
+    return runs.newest(runs.Folder(home, entry.run) for entry in changes)
 
 
 def _end_leases(folder: runs.Folder, reverting: str) -> None:
