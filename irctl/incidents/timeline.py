@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import short_list
+from irctl.errors import Invalid
 from irctl.incidents import incidents
+from irctl.incidents import severity as scales
 
 CHAIN = ("seq", "at", "monotonic", "prev", "event", "by")
 
@@ -58,10 +60,10 @@ def lines(home: Path, incident: str) -> list[Line]:
 
 
 _SENTENCES = {
-    "opened": "opened as {severity} ({profile}): {title}",
+    "opened": "opened as {level}: {title}",
     "note": "{text}",
     "status": "status: {status}",
-    "severity": "severity: {severity} ({profile})",
+    "severity": "severity: {level}",
     "acknowledged": "acknowledged",
     "communicated": "told: {where}",
     "reopened": "reopened: {reason}",
@@ -79,8 +81,15 @@ def sentence(entry: Entry) -> str:
 
 
 class _Given(dict[str, Any]):
+    """What an entry says; '-' for what it does not say, and for `level` the severity with its title, such as P1 (High)."""
+
     def __missing__(self, key: str) -> str:
-        return "-"
+        if key != "level":
+            return "-"
+        try:
+            return scales.profile(str(self["profile"])).level(str(self["severity"])).title
+        except Invalid:
+            return str(self["severity"])
 
 
 def _assigned(entry: Entry) -> str:

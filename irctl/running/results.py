@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from irctl.running.engine import End, Event
 
 _WRAPPING = re.compile(r"^(?:(?:Task|Module|Action) failed: )+")
+UNREADABLE = (1, 4)  # as ansible-playbook ends where a file of tasks is not what it should be
 CHANGING = PHASES[3:]  # from here on something may have been changed
 
 
@@ -67,6 +68,7 @@ class Account:
     def __init__(self, report: Callable[[Step], None]) -> None:
         self._report = report
         self._now = ""
+        self.begun = False  # whether any task was
         self.phase: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
@@ -79,6 +81,7 @@ class Account:
         """Take in one event of ansible-runner."""
         data = event.get("event_data", {})
         host, phase = data.get("host"), _phase(data.get("task") or "")
+        self.begun = self.begun or event["event"] == "playbook_on_task_start"
         if event["event"] == "playbook_on_task_start" and phase:
             self._now = phase
             self._report(Step(phase))
@@ -145,6 +148,8 @@ def _host(account: Account, name: str, end: End, changes: bool) -> Host:
     if stopped or (name in account.failed and (end.interrupted or not report)):
         host = _stopped(stopped or {}, account.failed.get(name, ""), phase, changed)
         return replace(host, outcome="indeterminate") if name in account.undecided and host.phase == "Verify" else host
+    if not account.begun and not end.interrupted and end.code in UNREADABLE:
+        return Host("failed", reason=f"Ansible cannot read it, so nothing was run: {_last_words(end)}")
     if not report or not (end.interrupted or end.code in (0, 2, 4)):
         return Host("indeterminate", changed, _cut_short(end, phase), phase=phase)
     changed = bool(report["changed"])
@@ -178,10 +183,16 @@ def _stopped(stopped: Mapping[str, Any], failed: str, phase: str, changed: bool)
 
 
 def _cut_short(end: End, phase: str) -> str:
-    why = end.interrupted or (
-        printable(" ".join(end.messages[-3:])) if end.messages else f"ansible ended with {end.code} and no result"
-    )
-    return f"{why}; the last step seen was {phase or 'none'}"
+    return f"{end.interrupted or _last_words(end)}; the last step seen was {phase or 'none'}"
+
+
+def _last_words(end: End) -> str:
+    """What Ansible said at its end: its last error with all that follows, or its last lines."""
+    if not end.messages:
+        return f"ansible ended with {end.code} and no result"
+    errors_at = [number for number, line in enumerate(end.messages) if line.startswith("[ERROR]")]
+    lines = end.messages[errors_at[-1] :] if errors_at else end.messages[-3:]
+    return printable(" ".join(" ".join(lines).split()).removeprefix("[ERROR]: "), 500)
 
 
 def overall(found: Mapping[str, Host]) -> tuple[str, int]:

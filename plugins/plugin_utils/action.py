@@ -27,12 +27,14 @@ import hashlib
 import json
 import os
 import stat
+import traceback
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import affected
@@ -87,13 +89,15 @@ class ModuleAction(ActionBase):
             return self._shipped(arguments, task_vars)
         checked = self._validator.validate(arguments)
         if checked.error_messages:
-            raise AnsibleActionFail("; ".join(checked.error_messages))
+            raise AnsibleActionFail("; ".join(map(_argument_error, checked.errors)))
         try:
             result: dict[str, Any] = self._module.run(checked.validated_parameters, self._task.check_mode)
         except Unreachable as error:
             raise AnsibleConnectionFailure(str(error)) from None
         except (Failure, ValueError) as error:
             raise AnsibleActionFail(str(error), result={"undecided": isinstance(error, Undecided)}) from None
+        except (LookupError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
+            raise AnsibleActionFail(_fault(error)) from None
         return result
 
     def _shipped(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +120,17 @@ class ModuleAction(ActionBase):
     def _entry_point(self) -> str:
         """The name of the file below tasks/ that the task stands in."""
         return os.path.basename((self._task.get_path() or "").rpartition(":")[0]).removesuffix(".yml")
+
+
+def _argument_error(error: Exception) -> str:
+    """What is wrong with an argument. Of one that there is not, Ansible gives the name and what there is."""
+    return f"no such argument: {error}" if isinstance(error, UnsupportedError) else str(error)
+
+
+def _fault(error: Exception) -> str:
+    """What to say of a mistake of a module's author: where it is, and of what kind."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a fault at {os.path.basename(where.filename)}, line {where.lineno}: {type(error).__name__}: {error}."
 
 
 def _with_affected(evidence: dict[str, str] | None, rows: list[dict[str, Any]] | None) -> dict[str, str] | None:

@@ -89,14 +89,14 @@ def test_an_incident_from_open_to_closed(irctl: Irctl) -> None:
     assert irctl("incident", "reopen", "001", "The errors came back").out == f"{incident} is open again\n"
     shown = irctl("incident", "timeline", "001").out
     assert [line.partition("UTC  ")[2].partition(": ")[2] for line in shown.splitlines()] == [
-        "opened as P1 (linguamate): API answers with errors",
+        "opened as P1 (High): API answers with errors",
         "acknowledged",
         "Rolled back to release 41",
         "assigned to ops-team",
         "incident commander: cem",
         "told: chat",
         "impact: data none, state ongoing, user impact high, users about 500",
-        "severity: P0 (linguamate)",
+        "severity: P0 (Critical)",
         "status: Monitoring",
         "status: Resolved",
         "closed",

@@ -56,6 +56,27 @@ def test_a_lease_that_the_kernel_ends_is_extended_by_the_module_or_said_to_be_be
     assert (ended.code, lock.read_text()) == (0, "1234\n"), ended
 
 
+def test_a_mistake_of_an_author_is_named_with_its_place_and_nothing_is_indeterminate(irctl: Irctl, tmp_path: Path) -> None:
+    acme = tmp_path / "acme"
+    assert irctl("content", "new", "clear-lock", "--dir", str(acme)).code == 0
+    tasks, module = acme / "roles" / "clear_lock" / "tasks" / "main.yml", acme / "plugins" / "modules" / "clear_lock.py"
+    right, works = tasks.read_text(), module.read_text()
+    order = ("remediate", "clear-lock", "--host", "here", "--path", "/nosuch", "--json")
+    tasks.write_text(right + "- nam: x\n")
+    unread = irctl(*order)
+    assert (unread.code, unread.json["outcome"]) == (1, "failed")
+    assert unread.host("here")["reason"].startswith(
+        "Ansible cannot read it, so nothing was run: couldn't resolve module/action 'nam'."
+    )
+    tasks.write_text(right.replace("    state: listed", "    stat: listed"))
+    assert "Gather: no such argument: stat. Supported parameters include: " in irctl(*order).host("here")["reason"]
+    tasks.write_text(right)
+    module.write_text(works.replace('    record, state = params["record"], params["state"]\n', '    raise KeyError("boom")\n'))
+    fault = irctl(*order)
+    assert (fault.code, "a fault at clear_lock.py, line " in fault.host("here")["reason"]) == (1, True), fault
+    assert "KeyError: 'boom'. Nothing was changed." in fault.host("here")["reason"]
+
+
 def test_it_is_few_files_and_lines() -> None:
     assert len(FILES) <= 6
     assert sum(len(file.read_text().splitlines()) for file in FILES) <= 150

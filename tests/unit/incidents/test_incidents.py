@@ -439,7 +439,7 @@ def test_every_entry_stands_in_the_timeline(home: Path, incident: str) -> None:
     add(home, incident, "something-new", detail={"a": 1})
     text = (folder_of(home, incident) / "timeline.md").read_text() if reports.render(home, incident) else ""
     for said in (
-        "ana: opened as P1 (linguamate): API answers with errors",
+        "ana: opened as P1 (High): API answers with errors",
         "ana: db-connections began on db1, db2; run R1",
         "ana: db-connections ended: changed on db1; run R1",
         "ana: requested: plan hash abc, remediation db-restart",

@@ -95,6 +95,20 @@ def test_of_a_run_without_any_event_no_step_was_seen() -> None:
     assert Story().told("a")["a"].reason == "ansible ended with 0 and no result; the last step seen was none"
 
 
+def test_where_ansible_could_not_read_a_file_and_no_task_began_it_failed_and_nothing_was_run() -> None:
+    said = ["[ERROR]: couldn't resolve module/action 'nam'.", "Origin: main.yml:38:3", "", "38 - nam: x", "    ^ column 3"]
+    for code in (1, 4):
+        host = Story().told("a", end=End(code, messages=["[WARNING]: a deprecation", *said]))["a"]
+        assert (host.outcome, host.changed) == ("failed", False)
+        words = "couldn't resolve module/action 'nam'. Origin: main.yml:38:3 38 - nam: x ^ column 3"
+        assert host.reason == f"Ansible cannot read it, so nothing was run: {words}"
+    begun = Story().begin("Gather").told("a", end=End(4, messages=said))["a"]
+    assert begun.outcome == "indeterminate", "once a task began, nobody knows"
+    killed = Story().told("a", end=End(-9, messages=said))["a"]
+    assert killed.outcome == "indeterminate"
+    assert Story().told("a", end=End(4, "stopped by SIGINT"))["a"].outcome == "indeterminate"
+
+
 def test_a_host_whose_steps_all_went_well_but_that_never_reported_is_indeterminate() -> None:
     found = Story().step("a", "Gather").step("a", "Change").told("a")
     assert found["a"].outcome == "indeterminate"
