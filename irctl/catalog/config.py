@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 from irctl.catalog import vaults
 from irctl.catalog.content import Content, contents
 from irctl.errors import Invalid, invalid
@@ -99,7 +100,11 @@ class Settings:
         try:
             about = path.stat()
         except OSError as error:
-            hint = "" if self.inventory.origin != "default" else "; name one, or start the lab with `irctl lab up`"
+            hint = (
+                ""
+                if self.inventory.origin != "default"
+                else "; `irctl init` writes a first one, and `irctl lab up` starts a lab that has its own"
+            )
             raise invalid(option, f"{(error.strerror or 'cannot be read').lower()}{hint}", path) from None
         require_tree_not_everybodys(option, path)
         if not os.access(path, os.R_OK):
@@ -217,10 +222,21 @@ def _settings(path: Path, origin: str) -> dict[str, Any]:
 
     try:
         require_not_everybodys(origin if origin != "default" else "configuration", path)
-        written = yaml.safe_load(path.read_text()) or {}
+        text = path.read_text()
+        written = yaml.safe_load(text) or {}
+        twice = _twice(yaml.compose(text, yaml.SafeLoader))
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
-    unknown = sorted(map(str, set(written) - set(KEYS))) if isinstance(written, dict) else ["(not a mapping)"]
-    if unknown:
-        raise Invalid(f"{path}: unknown setting {unknown[0]}; known are {', '.join(KEYS)}")
+    if not isinstance(written, dict):
+        raise Invalid(f"{path}: lines such as `inventory: /etc/irctl/inventory` are needed; known are {', '.join(KEYS)}")
+    if unknown := sorted(map(str, set(written) - set(KEYS))):
+        raise Invalid(f"{path}: unknown setting {printable(', '.join(unknown), 200)}; known are {', '.join(KEYS)}")
+    if twice:
+        raise Invalid(f"{path}: {twice} is there twice; which one is meant cannot be known")
     return dict(written)
+
+
+def _twice(document: Any) -> str:
+    """The first key of a YAML document that it has more than once; '' for none."""
+    keys = [key.value for key, _value in getattr(document, "value", ())] if getattr(document, "tag", "").endswith(":map") else []
+    return next((str(key) for number, key in enumerate(keys) if key in keys[:number]), "")

@@ -18,7 +18,7 @@ from irctl.approvals import countersigning, people, recheck
 from irctl.catalog import vaults
 from irctl.catalog.catalog import load, names
 from irctl.catalog.config import Settings
-from irctl.catalog.content import Content
+from irctl.catalog.content import OURS, Content
 from irctl.errors import EvidenceError, IrctlError
 from irctl.incidents import severity
 from irctl.lab import INSTALL, aws, valkey
@@ -50,7 +50,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     if not settings.inventory.problem:
         yield _inventory(settings)
     yield from _settings(settings)
-    if settings.allowed_signers.value and not settings.allowed_signers.problem:
+    if settings.allowed_signers.value and not (settings.allowed_signers.problem or _unusable("allowed_signers", settings)):
         yield _signers(Path(settings.allowed_signers.value).expanduser())
     yield _break_glass(settings)
     holds, present = "what allowed each run holds", "each record that the journal knows is there"
@@ -99,7 +99,8 @@ def _inventory(settings: Settings) -> Check:
     try:
         return Check("inventory", True, str(settings.inventory_path()))
     except IrctlError as error:
-        return Check("inventory", False, str(error), "irctl --inventory PATH, IRCTL_INVENTORY, or irctl lab up", False)
+        mend = "irctl init" if settings.inventory.origin == "default" else f"change it: {settings.inventory.origin}"
+        return Check("inventory", False, str(error).removeprefix("--inventory: "), mend, False)
 
 
 def _settings(settings: Settings) -> Iterator[Check]:
@@ -107,7 +108,15 @@ def _settings(settings: Settings) -> Iterator[Check]:
     for key, setting in vars(settings).items():
         problem = setting.problem or (_unusable(key, settings) if setting.value and setting.origin != "default" else "")
         if problem:
-            yield Check(key, False, f"{problem} (got '{printable(setting.value, 80)}')", f"change it: {setting.origin}")
+            got = f" (got '{printable(setting.value, 80)}')" if key != "content" or setting.problem else ""
+            yield Check(key, False, f"{problem}{got}", _mend(key, settings) or f"change it: {setting.origin}")
+
+
+def _mend(key: str, settings: Settings) -> str:
+    """The command that tells all that is wrong with a setting, where there is one."""
+    if key != "content" or settings.content.problem:
+        return ""
+    return "; ".join(f"irctl content check {folder}" for folder in settings.content.value.split(os.pathsep) if folder)
 
 
 def _signers(allowed: Path) -> Check:
@@ -134,6 +143,8 @@ def _unusable(key: str, settings: Settings) -> str:
             for content in settings.contents:
                 _load_all([content])
     except IrctlError as error:
+        if key == "content":
+            return str(error).removeprefix("content: ")
         return str(error).rpartition(" (got ")[0].partition(": ")[2] or str(error)
     return ""
 
@@ -149,6 +160,14 @@ def _unusable_vault(key: str, settings: Settings) -> str:
     names = {name: vars(settings)[name].value if name == key else "" for name in ("vault_password_file", "vault_ids")}
     problems = [(path, vaults.unusable(path)) for _label, path in vaults.identities(*names.values())]
     return "; ".join(f"{printable(path, 80)}: {problem}" for path, problem in problems if problem)
+
+
+def _readable_contents(settings: Settings) -> list[Content]:
+    """The content in force; irctl's own where a folder of it is none, which is told of as the setting `content`."""
+    try:
+        return settings.contents
+    except IrctlError:
+        return [OURS]
 
 
 def _is_file(path: Path) -> bool:
@@ -177,10 +196,11 @@ def _without_faults(name: str, look: Callable[[], Iterable[str]], good: str, men
 
 
 def _needs(settings: Settings) -> Iterator[Check]:
+    contents = _readable_contents(settings)
     for diagnosis in (False, True):
-        for name in names(settings.contents, diagnoses=diagnosis):
+        for name in names(contents, diagnoses=diagnosis):
             try:
-                needs = load(name, settings.contents, diagnosis=diagnosis).about.get("needs", {})
+                needs = load(name, contents, diagnosis=diagnosis).about.get("needs", {})
             except IrctlError:  # told of as the setting `content`
                 continue
             label = f"diagnose {name}" if diagnosis else name

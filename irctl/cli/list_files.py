@@ -57,9 +57,19 @@ def reader(check: Callable[[str], Any], entries: Entries | None = None) -> Calla
         except ValueError:
             if _is_file(text):
                 raise ValueError(f"to read the file of this name, say @{text}") from None
+            if "," in text and all(_is_value(part, check) for part in text.split(",")):
+                raise ValueError("one value is needed; repeat the option for more, or give @FILE with one a line") from None
             raise
 
     return read
+
+
+def _is_value(text: str, check: Callable[[str], Any]) -> bool:
+    try:
+        check(text.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def _entry(line: str) -> list[str]:
@@ -77,7 +87,8 @@ def _of_file(text: str, check: Callable[[str], Any], entries: Entries) -> list[A
         except ValueError as error:
             bad.append((line, str(error)))
     if bad:
-        hint = "" if column or "," not in bad[0][0].text else f"; for a column of CSV say {text}:COLUMN"
+        separated = not column and any(delimiter in bad[0][0].text for delimiter in DELIMITERS)
+        hint = f"; for a column of CSV say {text}:COLUMN" if separated else ""
         raise BadLines(bad, text, hint)
     if not values:
         raise ValueError(f"{source} names nothing")

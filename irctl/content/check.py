@@ -36,11 +36,14 @@ def faults(content: Content) -> list[Fault]:
 
 
 def _unreadable(content: Content) -> Iterator[Fault]:
-    for path in sorted(path for folder in FOLDERS for path in (content.root / folder).rglob("*") if paths.is_file(path)):
+    found = roles(content)
+    definitions = {role.folder / "meta" / "remediation.yml" for role in found}  # told of by their own reader
+    files = {path for folder in FOLDERS for path in (content.root / folder).rglob("*") if paths.is_file(path)}
+    for path in sorted(files - definitions):
         name = str(path.relative_to(content.root))
         if problem := syntax.problem(name, path.read_bytes()):
             yield Fault(name, problem)
-    for role in roles(content):
+    for role in found:
         try:
             problems = [*validation.problems(role.definition)]
         except Invalid as error:

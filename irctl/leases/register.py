@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import escaped
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration, escaped
 from irctl.errors import EvidenceError, Invalid, Refused
 from irctl.leases import journaled, keeper
 from irctl.leases.lease import FAILED, LARGEST, Lease, contradiction, parse, text
@@ -94,7 +94,7 @@ def extended(home: Path, lease: Lease, seconds: int) -> int:
     total = int(passed) + seconds
     if total > lease.limit:
         most = max(int(lease.limit - passed), 0)
-        raise Refused(f"a lease of {lease.remediation} ends {lease.limit} s after its start, so {most} s from now at the latest")
+        raise Refused(f"a lease of {lease.remediation} ends {duration(lease.limit)} after its start at the latest: --for {most}s")
     return total
 
 

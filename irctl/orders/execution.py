@@ -71,7 +71,7 @@ class _Execution:
 
     def begin(self, inventory: dict[str, Any]) -> None:
         """Plan, lock and begin the record, once the inventory has said which hosts there are. Raises IrctlError."""
-        hosts = preconditions.targets(self.order, inventory)
+        hosts = preconditions.targets(self.order, inventory, self.settings.inventory_path())
         parameters.check_inventory(self.order.remediation.options, hosts)
         self._plan(hosts)
         make_folder(self.folder.home)
@@ -179,12 +179,17 @@ class _Execution:
             changed = sorted(name for name, host in result.hosts.items() if host.changed)
             self._note("run-ended", outcome=result.outcome, changed=changed, manifest=sealed)
             if self.order.lease:
+                self._tell_of_no_lease()
                 register.settle(self.folder.home, self.folder.run, touched=any(host.touched for host in result.hosts.values()))
             runs.close(self.folder)
         except (OSError, EvidenceError) as error:
             raise EvidenceError(f"{error}; the run ended as: {result.outcome}") from None
         finally:
             self.release()
+
+    def _tell_of_no_lease(self) -> None:
+        if self._result.outcome == "unchanged" and not self.order.check:
+            self._tell("message", "nothing was changed, so no lease is on; what was so before does not end by itself")
 
     def release(self) -> None:
         """Let others have the targets."""

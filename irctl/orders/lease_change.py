@@ -137,7 +137,7 @@ def _require_unendable(settings: Settings, lease: Lease, show: Show) -> None:
     """
     command = f"irctl leases end {lease.run}"
     if not lease.failed:
-        raise IrctlError(f"RUN: its lease can be ended: {command}")
+        raise Refused(f"RUN: its lease can be ended: {command}")
     folder, of_run = runs.Folder(settings.home_path, lease.run), settings_of(settings, lease)
     try:
         order = revert.order(of_run, folder, unsealed=True, check=True, urgent=True)

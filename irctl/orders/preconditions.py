@@ -33,10 +33,14 @@ def require(order: Order, home: Path) -> None:
     locks.require_free(home, order.service, order.names)
 
 
-def targets(order: Order, inventory: Mapping[str, Any]) -> dict[str, Any]:
-    """The hosts that the order is for, with their settings, of what the inventory said. Raises IrctlError. Pure."""
+def targets(order: Order, inventory: Mapping[str, Any], source: Path | None = None) -> dict[str, Any]:
+    """The hosts that the order is for, with their settings, of what the inventory said. Raises IrctlError. Pure.
+
+    `source` is where the inventory lies, for whoever has more than one.
+    """
     for name in inventory["unknown"]:
-        raise NoTarget(f"--host: not in the inventory.{nearest(name, inventory['known'])} (got '{name}')")
+        where = f" The inventory is {printable(source, 200)}" if source else ""
+        raise NoTarget(f"--host: not in the inventory.{nearest(name, inventory['known'])}{where} (got '{name}')")
     for name in inventory["empty"]:
         raise NoTarget(f"--host: the group has no hosts (got '{name}')")
     for message in inventory["unresolved"]:
@@ -55,9 +59,11 @@ def _require_parameters(order: Order, hosts: Mapping[str, Mapping[str, Any]]) ->
         if option.required and option.variable not in order.given:
             without = [name for name, settings in hosts.items() if settings.get(option.variable) in (None, "", [])]
             if without:
-                where = f"or {option.variable} set in the inventory of {printable(first_few(without), 200)}"
+                where = f"set in the inventory of {printable(first_few(without), 200)}"
+                if order.entry_point != "main" or not option.flag:  # which nobody types
+                    raise Invalid(f"{option.variable}: it must be {where}")
                 example = f", such as {option.typed_example}" if option.typed_example else ""
-                raise Invalid(f"{option.flag or option.variable}: it must be given{example}, {where}")
+                raise Invalid(f"{option.flag}: it must be given{example}, or {option.variable} {where}")
 
 
 def _require_same_places(order: Order, hosts: Mapping[str, Mapping[str, Any]]) -> None:

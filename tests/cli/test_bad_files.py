@@ -28,7 +28,9 @@ def test_an_inventory_that_is_empty_or_none_at_all_is_refused(refused: Refused, 
 @pytest.mark.parametrize("text", ["# nothing\n", "{}\n"])
 def test_an_inventory_that_names_nobody_has_no_target(refused: Refused, tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.yml").write_text(text)
-    assert refused(*DB, "--inventory", str(tmp_path / "bad.yml"), code=4) == "--host: not in the inventory. (got 'prod')"
+    assert refused(*DB, "--inventory", str(tmp_path / "bad.yml"), code=4) == (
+        f"--host: not in the inventory. The inventory is {tmp_path / 'bad.yml'} (got 'prod')"
+    )
 
 
 def test_an_inventory_that_everybody_may_write_is_refused(refused: Refused, tmp_path: Path) -> None:

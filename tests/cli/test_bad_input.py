@@ -157,7 +157,7 @@ def test_a_number_of_runs_to_list_is_checked_like_every_other(refused: Refused, 
 @pytest.mark.parametrize("value", ["../../x", "/etc/passwd", "a/b", "x\n", "", "%2e%2e", "x" * 91, "x" * 5000, "\x1b[2J"])
 @pytest.mark.parametrize("verb", [["runs"], ["evidence", "verify"]], ids=" ".join)
 def test_what_is_not_the_id_of_a_run_is_refused(refused: Refused, verb: list[str], value: str) -> None:
-    assert refused(*verb, value).startswith("RUN: ")
+    assert refused(*verb, value).startswith("PATH: " if "/" in value and "verify" in verb else "RUN: ")
 
 
 @pytest.mark.parametrize("value", [".", ".."])
@@ -178,6 +178,20 @@ def test_no_host_is_refused_with_an_example(refused: Refused) -> None:
 @pytest.mark.parametrize("value", ["tcsh", "", "BASH", "bash\n", "../bash"])
 def test_a_shell_that_we_have_no_script_for_is_refused(refused: Refused, value: str) -> None:
     assert refused("completion", value) == f"SHELL: one of bash, zsh, fish is needed {shown(value)}"
+
+
+@pytest.mark.parametrize("path", ["/nosuch", "nosuch.tar", "./nosuch/x"])
+def test_a_path_that_is_nowhere_is_told_as_a_path(refused: Refused, path: str) -> None:
+    assert refused("evidence", "verify", path) == f"PATH: there is no such folder or .tar {shown(path)}"
+
+
+def test_several_addresses_in_one_word_say_how_more_are_given(refused: Refused, tmp_path: Path) -> None:
+    block = ("remediate", "block-ip", "--host", "db1", "--address")
+    said = refused(*block, "198.51.100.7,198.51.100.8")
+    assert said.startswith("--address: one value is needed; repeat the option for more, or give @FILE with one a line")
+    assert "not an IP address" in refused(*block, "198.51.100.7,x")
+    (tmp_path / "feed.csv").write_text("ip;score\n198.51.100.7;1\n")
+    assert f"for a column of CSV say @{tmp_path}/feed.csv:COLUMN" in refused(*block, f"@{tmp_path}/feed.csv")
 
 
 @pytest.mark.parametrize(("name", "near"), [("prdo", "prod"), ("db3", "db"), ("nosuchthing", "")])

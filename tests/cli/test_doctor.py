@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Irctl
 
 BROKEN = {
@@ -28,6 +30,45 @@ def test_every_broken_setting_is_told_with_the_place_to_change_it(irctl: Irctl, 
         assert checks[key]["says"].endswith(f"(got '{value}')")
         assert checks[key]["mend"] == f"change it: {path}"
     assert done.json["settings"]["break_glass"] == {"value": "24", "origin": str(path)}
+
+
+def test_content_that_cannot_be_read_is_told_beside_all_else_with_the_command_that_tells_more(irctl: Irctl, tmp_path: Path) -> None:
+    done = irctl("doctor", "--json", IRCTL_CONTENT="/nosuch", IRCTL_ALLOWED_SIGNERS="/nosuch/signers")
+    assert done.code == 1
+    bad = {check["name"]: check for check in done.json["checks"] if not check["good"]}
+    assert bad["content"]["says"] == "/nosuch is not a collection: it needs a galaxy.yml with namespace and name"
+    assert bad["content"]["mend"] == "irctl content check /nosuch"
+    assert "allowed_signers" in bad
+    assert "signers" not in bad, "it is said once"
+    assert irctl("content", "new", "x", "--dir", str(tmp_path / "acme"), "--collection", "a.b").code == 0
+    definition = tmp_path / "acme" / "roles" / "x" / "meta" / "remediation.yml"
+    definition.write_text(definition.read_text().replace("severity: low", "severity: lwo"))
+    [check] = [
+        one for one in irctl("doctor", "--json", IRCTL_CONTENT=str(tmp_path / "acme")).json["checks"] if one["name"] == "content"
+    ]
+    assert check["says"] == f"{definition}: severity: one of low, medium, high, critical is needed (got 'lwo')"
+    definition.write_text("a: [")
+    checked = irctl("content", "check", str(tmp_path / "acme"))
+    assert (checked.code, checked.out.splitlines()[-1]) == (1, "a.b: 1 fault"), "what cannot be read is told once"
+
+
+def test_where_there_is_no_inventory_yet_the_way_to_one_is_told_once(irctl: Irctl) -> None:
+    irctl.inventory = Path()
+    done = irctl("doctor", "--json", IRCTL_INVENTORY="")
+    [check] = [one for one in done.json["checks"] if one["name"] == "inventory"]
+    assert check["says"].startswith("no such file or directory; `irctl init` writes a first one, and `irctl lab up` starts a lab")
+    assert "->" not in irctl("doctor", IRCTL_INVENTORY="").out.partition("inventory")[2].partition("countersigning")[0]
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("colour: x\ncolor: y\n", "unknown setting color, colour; known are inventory, home,"),
+    ("home: a\ninventory: b\nhome: c\n", "home is there twice; which one is meant cannot be known"),
+    ("- home\n", "lines such as `inventory: /etc/irctl/inventory` are needed; known are inventory,"),
+])  # fmt: skip
+def test_a_configuration_that_says_too_much_or_nothing_is_refused(irctl: Irctl, tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "config.yml").write_text(text)
+    done = irctl("doctor", IRCTL_CONFIG=str(tmp_path / "config.yml"))
+    assert (done.code, done.err.startswith(f"error: {tmp_path / 'config.yml'}: {why}")) == (2, True), done.err
 
 
 def test_lines_of_the_signers_that_are_not_used_are_told_before_they_are_needed(irctl: Irctl, tmp_path: Path) -> None:

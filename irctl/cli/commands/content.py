@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, printable
 from irctl.catalog import catalog
 from irctl.catalog.content import OURS, content_of
 from irctl.cli import render
@@ -98,5 +98,5 @@ def check(ctx: click.Context, folder: str) -> int:
     else:
         for fault in faults:
             click.echo(printable(f"{fault.where}: {fault.says}", 2000))
-        click.echo(f"{content.name}: {f'{len(faults)} faults' if faults else 'every rule is kept'}")
+        click.echo(f"{content.name}: {counted(len(faults), 'fault') if faults else 'every rule is kept'}")
     return FAILED if faults else DONE

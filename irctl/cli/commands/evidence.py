@@ -81,6 +81,8 @@ def _place(settings: Settings, what: str) -> Path:
     """The folder, or the .tar, that is meant. Raises Invalid."""
     if _is_folder(what) or _is_tar(what):
         return Path(what)
+    if "/" in what or what.endswith(".tar"):
+        raise invalid("PATH", "there is no such folder or .tar", what)
     home = settings.home_path
     if incidents.PART_OF_ID.fullmatch(what):
         return home / "incidents" / incidents.find(home, what, "INCIDENT")

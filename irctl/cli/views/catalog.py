@@ -54,7 +54,7 @@ def show_entry(remediation: Remediation, *, as_json: bool) -> None:
         return
     click.echo(f"{click.style(remediation.name, bold=True)}: {remediation.summary}\n")
     click.echo("\n".join(remediation.description) + "\n")
-    render.table(_facts(remediation))
+    render.table((name, fact) for name, fact in _facts(remediation) if fact)
     click.echo("\nOptions")
     render.table([f"  {option.flag}", _default(option), option.description] for option in remediation.typed)
     click.echo("\nInventory variables")

@@ -142,7 +142,7 @@ def protected_overlaps(asked: Iterable[Network], protected: Protected) -> list[s
 
 
 def shortened(reasons: list[str]) -> list[str]:
-    return reasons if len(reasons) <= SHOWN else [*reasons[:SHOWN], f"So with {len(reasons) - SHOWN} more."]
+    return reasons if len(reasons) <= SHOWN else [*reasons[:SHOWN], f"There are {len(reasons) - SHOWN} more such reasons."]
 
 
 def refusals(asked: Iterable[Network], blocked: Blocked, protected: Protected) -> list[str]:

@@ -81,7 +81,7 @@ def test_more_addresses_than_the_limit_are_refused_and_twice_the_same_is_one() -
 
 def test_many_reasons_are_shortened() -> None:
     reasons = said(*(f"10.0.0.{number}" for number in range(50)))
-    assert (len(reasons), reasons[-1]) == (4, "So with 47 more.")
+    assert (len(reasons), reasons[-1]) == (4, "There are 47 more such reasons.")
 
 
 def test_protected_networks_that_are_missing_or_cannot_be_read_refuse() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,21 @@ def inventory(**parts: Any) -> dict[str, Any]:
 def test_a_name_that_is_nowhere_is_an_error_that_says_what_is_near() -> None:
     with pytest.raises(NoTarget, match=r"not in the inventory\. Did you mean db1"):
         preconditions.targets(order(), inventory(unknown=["db11"]))
+
+
+def test_the_inventory_that_lacks_a_name_is_told() -> None:
+    with pytest.raises(NoTarget, match=r"not in the inventory\. The inventory is /etc/hosts\.yml \(got 'zzz'\)"):
+        preconditions.targets(order(), inventory(unknown=["zzz"]), Path("/etc/hosts.yml"))
+
+
+def test_what_nobody_can_type_is_to_be_set_in_the_inventory() -> None:
+    option = Option(variable="x_name", flag="--name", type="str", description="", required=True, example="shop")
+    wanted = order(entry_point="fault")
+    wanted = replace(wanted, remediation=replace(wanted.remediation, options=(option,)))
+    with pytest.raises(Invalid, match=r"^x_name: it must be set in the inventory of db1$"):
+        preconditions.targets(wanted, inventory(hosts={"db1": {}}))
+    with pytest.raises(Invalid, match=r"^--name: it must be given, such as --name shop, or x_name set in the inventory of db1$"):
+        preconditions.targets(replace(wanted, entry_point="main"), inventory(hosts={"db1": {}}))
 
 
 def test_a_group_without_hosts_is_an_error() -> None:
