@@ -13,7 +13,7 @@ from irctl.catalog.content import Content
 DOCS = Path(__file__).resolve().parents[1] / "docs"  # in a checkout a link to docs/
 PAGES = (  # links between pages, and the commands that show the same
     (r"([a-z-]+)\.md", "irctl help {}"),
-    (r"\.\./roles/([a-z_]+)/README\.md", "irctl help {}"),
+    (r"\.\./(?:roles/)?([a-z_]+)/README\.md", "irctl help {}"),
     (r"cli/([a-z-]+)\.md", "irctl {} --help"),
     (r"cli/remediations/([a-z-]+)\.md", "irctl remediate {} --help"),
     (r"cli/diagnoses/([a-z-]+)\.md", "irctl diagnose {} --help"),

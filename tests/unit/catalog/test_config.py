@@ -38,7 +38,7 @@ def test_the_file_has_an_origin_too(written: Path) -> None:
     ("text", "why"),
     [
         ("inventry: x", "unknown setting inventry; known are inventory, home, content"),
-        ("- x", "not a mapping"),
+        ("- x", "lines such as `inventory: /etc/irctl/inventory` are needed"),
         ("a: [", "cannot be read"),
         ("a: b: c", "cannot be read"),
         ("!!python/object:os.system x", "cannot be read"),
