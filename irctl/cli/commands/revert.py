@@ -46,9 +46,10 @@ def command(ctx: click.Context, run: str, check: bool, force: bool, incident: st
 
 
 def _last(home: Path) -> runs.Folder:
-    """The newest run that was to change something and is no undoing itself. Raises Invalid where there is none."""
-    changes = (entry for entry in run_entries.entries(runs.listed(home)) if entry.verb == run_entries.REMEDIATE)
-    return runs.newest(runs.Folder(home, entry.run) for entry in changes)
+    """The newest run that was to change something and is no undoing itself. Raises Invalid where there is none, and EvidenceError
+    where a newer record cannot be read: it may be that one.
+    """
+    return runs.newest(folder for folder in runs.listed(home) if run_entries.entry(folder).verb == run_entries.REMEDIATE)
 
 
 def _end_leases(folder: runs.Folder, reverting: str) -> None:
