@@ -190,12 +190,13 @@ def _proved(work: Renewal, check_mode: bool) -> Result:
     reasons = x509.defects(status.pair)
     if x509.days_left(status.leaf, status.now) < work.params["days"]:
         reasons.append(f"Fewer than {work.params['days']} days are left: it ends on {x509.date_text(status.leaf.ends)}.")
-    if not status.site.listeners:
+    doubts = work.doubts(status)
+    if not status.site.listeners and not doubts:
         reasons.append(f"nginx serves nothing from {work.lineage().live}.")
     reasons += [f"Another certificate than the stored one is served: {'; '.join(others)}."] if (others := status.stale()) else []
     if reasons:
         raise Failure(" ".join(reasons))
-    if doubts := work.doubts(status):
+    if doubts:
         raise Undecided(f"Serial {status.leaf.serial} is served, and whether everywhere is not known. {' '.join(doubts)}")
     return {**result, "msg": f"serial {status.leaf.serial} is served"}
 

@@ -123,6 +123,7 @@ def hooks(lineage: Lineage) -> tuple[list[str], list[str]]:
     own = {name: settings.get(name, NONE).strip("'\"") for name in HOOKS}
     every = [("", name, command) for name, command in own.items() if command not in ("", NONE)]
     every += _common_hooks()
+    every += _hooks_of_folders(lineage.config) if settings.get("directory_hooks") != "False" else []
     obstacles, left_out = [], []
     for file, name, command in every:
         if name in ("pre_hook", "post_hook"):
@@ -130,6 +131,17 @@ def hooks(lineage: Lineage) -> tuple[list[str], list[str]]:
         else:
             left_out.append(f"{f'the {name} of {file}' if file else f'its {name}'} is not run: {printable(command, 80)}")
     return obstacles, left_out
+
+
+def _hooks_of_folders(config: str) -> list[tuple[str, str, str]]:
+    """The folder, the kind and the name of each program that certbot runs for every lineage."""
+    hooks = []
+    for kind in ("pre", "post", "deploy"):
+        folder = os.path.join(config, "renewal-hooks", kind)
+        with suppress(OSError):
+            programs_in = [name for name in sorted(os.listdir(folder)) if os.access(os.path.join(folder, name), os.X_OK)]
+            hooks += [(printable(folder), f"{kind}_hook", name) for name in programs_in if not name.endswith("~")]
+    return hooks
 
 
 def _common_hooks() -> list[tuple[str, str, str]]:

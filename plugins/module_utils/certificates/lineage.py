@@ -20,6 +20,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failu
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 KINDS = ("cert", "privkey", "chain", "fullchain")
+_ARCHIVE = re.compile(r"""\s*archive_dir\s*=\s*("[^"]*"|'[^']*'|[^#]*?)\s*(?:#.*)?""")
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
@@ -37,7 +38,7 @@ class Lineage:
         """Where the versions lie: as certbot's settings say, or by the name."""
         with suppress(OSError), open(self.settings, encoding="utf-8", errors="replace") as file:
             for line in file:
-                if match := re.fullmatch(r"\s*archive_dir\s*=\s*(.*?)\s*", line.rstrip("\n")):
+                if match := _ARCHIVE.fullmatch(line.rstrip("\n")):
                     return os.path.join(self.config, match[1].strip("'\""))
         return os.path.join(self.config, "archive", self.name)
 

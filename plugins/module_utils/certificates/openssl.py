@@ -53,9 +53,14 @@ def read(path: str) -> str:
 
 def chain(path: str) -> tuple[Certificate, ...]:
     """The certificates of a file in their order. Raises Failure where there is none."""
-    certificates = tuple(certificate(block) for block in _BLOCK.findall(read(path)))
+    return blocks(read(path), path)
+
+
+def blocks(text: str, name: str) -> tuple[Certificate, ...]:
+    """The certificates of a text in their order. Raises Failure, with the name, where there is none."""
+    certificates = tuple(certificate(block) for block in _BLOCK.findall(text))
     if not certificates:
-        raise Failure(f"{printable(path)} has no certificate in it.")
+        raise Failure(f"{printable(name)} has no certificate in it.")
     return certificates
 
 

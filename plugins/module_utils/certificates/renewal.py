@@ -13,7 +13,8 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import findings
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import certbot, openssl, tls_servers, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import lineage as lineages
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import Lineage
-from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.tls_servers import Listener, Nginx, Served, Site
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.sites import Listener, Site
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.tls_servers import Nginx, Served
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Certificate, Pair
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import socket
 import ssl
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ansible_collections.irctl.runbooks.plugins.module_utils import paths
-from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.lineage import Lineage
+from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.sites import Listener, Site, site
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates.x509 import Certificate
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import program
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.configuration import own
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.listening import DEFAULT, sockets
-from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.syntax import Directive
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
 SECONDS = 5.0  # for one handshake
 PATIENCE = 15.0  # for a new certificate to be served after a reload
 ANY = {"*": "127.0.0.1", "[::]": "[::1]"}
-LINKS = 40  # as many as the kernel follows
-
-
-class Listener(NamedTuple):
-    """Where a server answers, as nginx writes it, and the name by which it is asked; '' for none."""
-
-    address: str
-    name: str
-    proxied: bool  # a PROXY line is expected before the handshake
-
-    def __str__(self) -> str:
-        return f"{self.address} ({self.name})" if self.name else self.address
 
 
 class Served(NamedTuple):
@@ -47,24 +29,6 @@ class Served(NamedTuple):
     sha256: str
     pem: str
     why: str
-
-
-class Candidate(NamedTuple):
-    """A server that chooses its certificate by a variable, so that only a handshake tells which it is."""
-
-    listeners: tuple[Listener, ...]
-    names: frozenset[str]
-    certificate: Directive
-
-
-class Site(NamedTuple):
-    """The servers of one certificate, those that may be, what cannot be judged, and what stands in the way, as sentences."""
-
-    listeners: tuple[Listener, ...]
-    names: frozenset[str]
-    doubts: tuple[Doubt, ...]
-    candidates: tuple[Candidate, ...] = ()
-    obstacles: tuple[str, ...] = ()
 
 
 class Nginx:
@@ -78,7 +42,8 @@ class Nginx:
     def site(self, lineage: Lineage, leaf: Certificate) -> Site:
         """The servers whose certificate lies in this folder, or who show it where a variable names theirs. Raises Failure."""
         settings = program.settings(self._test)
-        known = site(settings.directives, lineage.live, lineage.archive, settings.folder, leaf.names)
+        issued = {leaf.sha256, *(one.sha256 for one in lineage.issued())}
+        known = site(settings.directives, lineage.live, lineage.archive, settings.folder, leaf.names, issued)
         return with_candidates(known, leaf.sha256)
 
     def serve(self, listeners: Sequence[Listener], sha256: str) -> None:
@@ -101,13 +66,13 @@ def unlike(shown: Mapping[Listener, Served], sha256: str) -> list[str]:
 
 
 def with_candidates(known: Site, sha256: str) -> Site:
-    """Add the servers that show this certificate by a variable; doubt those of which no handshake tells what they show."""
+    """Add the servers that show this certificate in a handshake; doubt those of which none tells, and ours that show another."""
     result = known._replace(candidates=())
     for candidate in known.candidates:
         shown = served(candidate.listeners)
         ours = tuple(one for one, what in shown.items() if what.sha256 == sha256)
         result = result._replace(listeners=tuple(dict.fromkeys((*result.listeners, *ours))))
-        if not shown or any(what.why for what in shown.values()):
+        if not shown or any(what.why for what in shown.values()) or (candidate.ours and not ours):
             why = "; ".join(f"{one} gives no handshake ({what.why})" for one, what in shown.items() if what.why)
             doubt = Doubt(str(candidate.certificate), candidate.certificate.place, why or "no name is known by which to ask for it")
             result = result._replace(doubts=(*result.doubts, doubt))
@@ -152,121 +117,3 @@ def _connected(address: str) -> socket.socket:
         return plain
     host, _colon, port = address.rpartition(":")
     return socket.create_connection((ANY.get(host, host).strip("[]"), int(port)), timeout=SECONDS)
-
-
-class _Server(NamedTuple):
-    sockets: Mapping[str, Directive]
-    names: list[str]
-    certificates: list[Directive]
-    ssl: bool  # by the old directive `ssl on`
-
-
-def site(directives: tuple[Directive, ...], folder: str, archive: str, base: str, wanted: Collection[str] = ()) -> Site:
-    """Which servers have their certificate in this folder of links into `archive`; relative paths begin at `base`.
-
-    `wanted` are the names that the certificate is for: by them servers are asked that choose theirs by a variable.
-    """
-    servers = list(_servers(directives))
-    tls = {address for one in servers for address, listen in one.sockets.items() if one.ssl or "ssl" in listen.words}
-    proxied = {address for one in servers for address, listen in one.sockets.items() if "proxy_protocol" in listen.words}
-    ours = [one for one in servers if any(leads_into(path.words[1], folder, base) for path in one.certificates)]
-    listeners = [
-        Listener(address, name, address in proxied)
-        for one in ours
-        for address in one.sockets
-        if address in tls and (name := _name_for(one, servers, address)) is not None
-    ]
-    names = frozenset(name for one in ours for name in x509.host_names(one.names))
-    candidates = [
-        Candidate(_asked(one, servers, tls, proxied, wanted), names, path)
-        for one in servers
-        if one not in ours
-        for path in one.certificates[:1]
-        if any(may_lead_into(path.words[1], folder, base) for path in one.certificates)
-    ]
-    doubts = tuple(_pinned([one for one in servers if one not in ours], archive, base))
-    return Site(tuple(dict.fromkeys(listeners)), names, doubts, tuple(candidates), tuple(_obstacles(ours)))
-
-
-def _obstacles(ours: Sequence[_Server]) -> Iterator[str]:
-    for one in ours:
-        if len(one.certificates) > 1:
-            name, number = printable((one.names or ["_"])[0], 80), len(one.certificates)
-            yield f"The server {name} has {number} certificates. Which of them is served cannot be told."
-
-
-def _pinned(servers: Sequence[_Server], archive: str, base: str) -> Iterator[Doubt]:
-    """Servers whose certificate lies in the archive itself."""
-    for one in servers:
-        for path in one.certificates:
-            if "$" not in path.words[1] and _real_folder(os.path.join(base, path.words[1])) == os.path.realpath(archive):
-                yield Doubt(str(path), path.place, "it leads to one version, past the links of certbot, so a new one is not served")
-
-
-def _servers(directives: tuple[Directive, ...]) -> Iterator[_Server]:
-    for outer in (one for one in directives if one.name in ("http", "stream")):
-        shared, switched = own(outer, "ssl_certificate"), _is_on(outer)
-        for server in (one for one in outer.block or () if one.name == "server"):
-            names = [word for one in server.block or () if one.name == "server_name" for word in one.words[1:]]
-            listens = sockets(server)
-            if outer.name == "stream" and DEFAULT in listens and listens[DEFAULT] is server:
-                listens = {}
-            yield _Server(listens, names, own(server, "ssl_certificate") or shared, switched or _is_on(server))
-
-
-def _is_on(block: Directive) -> bool:
-    return any(one.words[1] == "on" for one in own(block, "ssl"))
-
-
-def leads_into(path: str, folder: str, base: str) -> bool:
-    """Whether this path, or a link on its way, lies in the folder; of a text with a variable that is not known."""
-    if "$" in path or path.startswith(("data:", "engine:", "store:")):
-        return False
-    current = os.path.join(base, path)
-    for _link in range(LINKS):
-        if _real_folder(current) == os.path.realpath(folder):
-            return True
-        if not paths.is_link(current):
-            return False
-        current = os.path.join(os.path.dirname(current), os.readlink(current))
-    return False
-
-
-def may_lead_into(text: str, folder: str, base: str) -> bool:
-    """Whether a text with variables may stand for a path in the folder."""
-    if "$" not in text or text.startswith("data:"):
-        return "$" in text
-    parts = re.split(r"\$\{\w+\}|\$\w+", text)
-    whole = text if text.startswith(("/", "$")) else os.path.join(base, text)
-    parts = re.split(r"\$\{\w+\}|\$\w+", whole)
-    pattern = ".*".join(map(re.escape, parts))
-    folders = {folder, os.path.realpath(folder)}
-    return any(re.fullmatch(pattern, os.path.join(one, f"{kind}.pem")) for one in folders for kind in ("fullchain", "cert")) or (
-        parts[0] == "" and parts[-1] == ""
-    )
-
-
-def _real_folder(path: str) -> str:
-    return os.path.realpath(os.path.dirname(path))
-
-
-def _asked(
-    server: _Server, servers: Sequence[_Server], tls: Collection[str], proxied: Collection[str], wanted: Collection[str]
-) -> tuple[Listener, ...]:
-    """How to ask a server that chooses by a variable: by each name of the certificate that leads to it, else by its own."""
-    own_names = x509.host_names(server.names)
-    names = [name.replace("*", "irctl", 1) for name in sorted(wanted) if not own_names or not x509.uncovered([name], own_names)]
-    listeners = []
-    for address in (one for one in server.sockets if one in tls):
-        default = _name_for(server, servers, address)
-        listeners += [Listener(address, name, address in proxied) for name in names or ([default] if default is not None else [])]
-    return tuple(dict.fromkeys(listeners))
-
-
-def _name_for(server: _Server, servers: Sequence[_Server], address: str) -> str | None:
-    """The name that leads to this server; '' where it answers whoever gives none, and None where no name is known."""
-    if names := x509.host_names(server.names):
-        return names[0].replace("*", "irctl", 1)
-    sharing = [one for one in servers if address in one.sockets]
-    chosen = [one for one in sharing if {"default_server", "default"} & set(one.sockets[address].words)]
-    return "" if (chosen or sharing)[0] is server else None

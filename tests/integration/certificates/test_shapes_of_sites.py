@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,52 @@ def test_a_server_that_names_one_version_of_the_archive_is_doubted(site: Site) -
     assert (result, "past the links of certbot" in why) == ("undecided", True), why
 
 
+def other(site: Site, port: int) -> str:
+    """The server that answers on this port whoever asks for none of ours, with another certificate."""
+    folder = site.folder / "other"
+    folder.mkdir(exist_ok=True)
+    acme.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-days", "2", "-keyout",
+             str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem"))  # fmt: skip
+    return server(site, port, f"{folder}/fullchain.pem", names="other.example.org")
+
+
+def test_a_server_to_which_no_plain_name_leads_is_asked_by_the_names_of_the_certificate(site: Site) -> None:
+    port = free_port()
+    site.configure(more=other(site, port) + server(site, port, f"{site.live}/fullchain.pem", names=r"~^shop\.example\.com$"))
+    age(site)
+    result, why = outcome(site)
+    assert (result, f"127.0.0.1:{port} ({NAME})" in step(site, "listed")["summary"]["served"]) == ("renewed", True), why
+
+
+def test_a_server_that_no_name_of_the_certificate_reaches_is_doubted(site: Site) -> None:
+    port = free_port()
+    site.configure(more=other(site, port) + server(site, port, f"{site.live}/fullchain.pem", names="localhost"))
+    age(site)
+    result, why = outcome(site)
+    assert (result, "no name is known by which to ask for it" in why) == ("undecided", True), why
+
+
+@pytest.mark.parametrize("form", ["file", "data"])
+def test_a_server_that_has_a_copy_of_the_certificate_is_doubted(site: Site, form: str) -> None:
+    """It goes on with the old one, until somebody copies the new one, too."""
+    age(site)
+    copies = site.folder / "copies"
+    copies.mkdir(exist_ok=True)
+    for kind in ("fullchain", "privkey"):
+        kept(copies / f"{kind}.pem", (site.live / f"{kind}.pem").read_text())
+    path = f"{copies}/fullchain.pem"
+    text = server(site, free_port(), path)
+    site.configure(more=text if form == "file" else text.replace(path, f'"data:{(copies / "fullchain.pem").read_text()}"', 1))
+    site.reload()
+    result, why = outcome(site)
+    assert (result, "it is a copy of a certificate of this lineage" in why) == ("undecided", True), why
+
+
 def test_an_archive_of_another_name_is_found_and_renewed_in(site: Site) -> None:
     elsewhere = site.config / "archive" / f"{NAME}-0001"
     site.archive.rename(elsewhere)
     settings = site.config / "renewal" / f"{NAME}.conf"
-    settings.write_text(settings.read_text().replace(str(site.archive), str(elsewhere)))
+    settings.write_text(settings.read_text().replace(str(site.archive), f"{elsewhere} # renamed", 1))
     for path in site.live.glob("*.pem"):
         target = os.readlink(path).replace(f"/{NAME}/", f"/{NAME}-0001/")
         path.unlink()
@@ -134,6 +176,24 @@ def test_a_server_that_speaks_an_old_tls_only_is_seen(site: Site, protocol: str)
     age(site)
     assert outcome(site)[0] == "renewed"
     assert f"127.0.0.1:{port} ({SECOND})" in step(site, "listed")["summary"]["served"]
+
+
+def test_the_hooks_of_a_folder_are_named_that_are_not_run(site: Site) -> None:
+    folders = [site.config / "renewal-hooks" / name for name in ("deploy", "pre")]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "mail").write_text("#!/bin/sh\n")
+        (folder / "mail").chmod(0o755)
+        (folder / "readme").write_text("no program")
+    age(site)
+    try:
+        assert outcome(site) == ("refused", f"{folders[1]} has a pre_hook (mail), which irctl does not run.")
+        (folders[1] / "mail").unlink()
+        listing = step(site, "listed")
+        changed = step(site, "changed", found=listing["found"])
+        assert changed["msg"].endswith(f"the deploy_hook of {folders[0]} is not run: mail")
+    finally:
+        shutil.rmtree(site.config / "renewal-hooks")
 
 
 @pytest.mark.parametrize("name", ["pre_hook", "post_hook"])
