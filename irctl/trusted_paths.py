@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from irctl.errors import invalid
@@ -62,6 +63,28 @@ def require_file_not_everybodys(setting: str, path: Path) -> None:
         _require_not_everybodys(setting, path, status)
 
 
+def require_folder_not_everybodys(setting: str, path: Path) -> None:
+    """The same for a folder in which every file counts: not even one such as /tmp will do, to which everybody may add."""
+    require_not_everybodys(setting, path)
+    with suppress(OSError):
+        if os.stat(path).st_mode & stat.S_IWOTH:
+            raise invalid(setting, "everybody may add to this folder, so it cannot be trusted; chmod o-w", path)
+
+
+def require_beside_not_everybodys(setting: str, path: Path, names: Iterable[str]) -> None:
+    """The same for the folders of these names beside a file, which are used with it, wherever links lead. Raises Invalid.
+
+    Where everybody may add to the folder of the file, they belong to root, to the caller or to whom the file belongs.
+    """
+    owners = {0, os.geteuid(), os.stat(path).st_uid}
+    for beside in (path.parent / name for name in names):
+        with suppress(OSError):
+            status = os.lstat(beside)
+            if status.st_uid not in owners and os.stat(path.parent).st_mode & stat.S_IWOTH:
+                raise invalid(setting, f"it belongs to user {status.st_uid}, as everybody may add to its folder", beside)
+            require_tree_not_everybodys(setting, beside)
+
+
 def require_tree_not_everybodys(setting: str, root: Path) -> None:
     """The same for all that is below a folder too, through links. Raises Invalid."""
     require_not_everybodys(setting, root)
@@ -71,6 +94,7 @@ def require_tree_not_everybodys(setting: str, root: Path) -> None:
             below.clear()
             continue
         seen.add(real)
+        require_folder_not_everybodys(setting, Path(folder))
         for path in (Path(folder) / name for name in (*below, *names)):
             require_file_not_everybodys(setting, path)
 

@@ -18,7 +18,7 @@ from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
 from irctl.catalog.snapshot import CONFIG, File, Snapshot, read
 from irctl.errors import Invalid
-from irctl.trusted_paths import require_file_not_everybodys, require_not_everybodys
+from irctl.trusted_paths import require_file_not_everybodys, require_folder_not_everybodys
 
 ALWAYS = ("plugins/callback/events.py", "plugins/strategy/crews.py", "plugins/shell/tethered.py")  # of ours, in every run
 BY_NAME = ("modules", "action")  # plugins that a task names
@@ -72,7 +72,7 @@ class _Search:
     def _require_not_everybodys(self, path: Path) -> None:
         """Raises Invalid where everybody may write to a file or to what leads there; a folder is looked at once."""
         if path.parent not in self._trusted:
-            require_not_everybodys("content", path.parent)
+            require_folder_not_everybodys("content", path.parent)
             self._trusted.add(path.parent)
         require_file_not_everybodys("content", path)
 

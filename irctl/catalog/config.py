@@ -14,7 +14,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import print
 from irctl.catalog import vaults
 from irctl.catalog.content import Content, contents
 from irctl.errors import Invalid, invalid
-from irctl.trusted_paths import require_not_everybodys, require_tree_not_everybodys
+from irctl.trusted_paths import require_beside_not_everybodys, require_not_everybodys, require_tree_not_everybodys
 
 KEYS = (
     "inventory",
@@ -29,6 +29,7 @@ KEYS = (
     "vault_password_file",
     "vault_ids",
 )
+BESIDE = ("group_vars", "host_vars")  # what Ansible reads beside an inventory's file
 LISTS = ("content", "vault_ids")  # in the configuration file they may be lists
 
 
@@ -107,6 +108,7 @@ class Settings:
             )
             raise invalid(option, f"{(error.strerror or 'cannot be read').lower()}{hint}", path) from None
         require_tree_not_everybodys(option, path)
+        require_beside_not_everybodys(option, path, BESIDE)
         if not os.access(path, os.R_OK):
             raise invalid(option, "cannot be read", path)
         empty = not any(path.iterdir()) if paths.is_folder(path) else about.st_size == 0

@@ -13,6 +13,7 @@ from irctl.errors import Invalid, NoTarget, Refused
 from irctl.leases import keeper, stops
 from irctl.orders.order import Order
 from irctl.record import locks, runs
+from irctl.trusted_paths import require_folder_not_everybodys
 
 _PLACE = re.compile(r"ansible_connection|[a-z_]+_(host|port|dbname|endpoint|region)")  # the settings that say where something is
 DRILLS = "irctl_drills"  # an inventory sets it to `allowed` for the hosts that take faults
@@ -25,6 +26,7 @@ def require(order: Order, home: Path) -> None:
 
         (incidents.find if order.entry_point == "revert" else incidents.require_open)(home, order.incident)
     if not order.urgent:
+        require_folder_not_everybodys("--home", home)
         runs.require_room(home)
         if order.changes:
             stops.require_none(home)

@@ -76,11 +76,11 @@ def checked(path: Path) -> Path:
     return config.load({"inventory": str(path), "home": "/h"}, {}).inventory_path()
 
 
-def refused(path: Path) -> str:
+def refused(path: Path, got: Path | None = None) -> str:
     with pytest.raises(Invalid) as caught:
         checked(path)
     assert str(caught.value).startswith("--inventory: ")
-    assert f"(got '{path}"[:70] in str(caught.value)
+    assert f"(got '{got or path}"[:70] in str(caught.value)
     return str(caught.value)
 
 
@@ -104,6 +104,36 @@ def test_a_folder_with_a_file_that_everybody_may_write_is_refused(tmp_path: Path
     (tmp_path / "group_vars" / "all.yml").write_text("x: 1\n")
     (tmp_path / "group_vars" / "all.yml").chmod(0o666)
     assert "writable by everybody" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["group_vars/all.yml", "host_vars/lab/more.yml"])
+def test_what_ansible_reads_beside_an_inventory_is_not_everybodys_either(tmp_path: Path, name: str) -> None:
+    path, beside = tmp_path / "hosts.yml", tmp_path / name
+    beside.parent.mkdir(parents=True)
+    for file in (path, beside):
+        file.write_text("all:\n")
+    for place, mode in ((beside, 0o666), (beside.parent, 0o777), (beside.parent, 0o1777)):
+        place.chmod(mode)
+        assert "everybody" in refused(path, place), place
+        place.chmod(0o755)
+    beside.rename(tmp_path / "far")
+    (tmp_path / "far").chmod(0o666)
+    beside.symlink_to(tmp_path / "far")
+    assert "writable by everybody" in refused(path, tmp_path / "far")
+    beside.unlink()
+    assert checked(path) == path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a folder is given to somebody else, which needs root")
+def test_nobody_adds_variables_to_an_inventory_in_a_folder_such_as_tmp(tmp_path: Path) -> None:
+    path, beside = tmp_path / "hosts.yml", tmp_path / "group_vars"
+    path.write_text("all:\n")
+    beside.mkdir()
+    tmp_path.chmod(0o1777)
+    assert checked(path) == path
+    os.chown(beside, 65534, 65534)
+    assert "belongs to user 65534" in refused(path, beside)
+    assert "everybody may add to this folder" in refused(tmp_path)
 
 
 @pytest.fixture

@@ -67,3 +67,23 @@ def test_no_two_hosts_keep_their_evidence_in_one_folder_and_none_outside(names: 
     with pytest.raises(Refused, match="the folder of"):
         preconditions.targets(order(), inventory(hosts={name: {} for name in names}))
     assert [*preconditions.targets(order(), inventory(hosts={"a,b": {}, "!x": {}}))] == ["a,b", "!x"]
+
+
+def test_in_a_home_to_which_everybody_may_add_nothing_is_begun_but_what_cannot_wait(tmp_path: Path) -> None:
+    for mode in (0o777, 0o1777):
+        tmp_path.chmod(mode)
+        with pytest.raises(Invalid, match=r"--home: .*everybody"):
+            preconditions.require(order(), tmp_path)
+        preconditions.require(order(urgent=True), tmp_path)
+    tmp_path.chmod(0o770)
+    preconditions.require(order(), tmp_path)
+
+
+def test_what_is_undone_is_undone_where_it_was_done() -> None:
+    then = {"postgres_host": "db", "postgres_user": "ops", "ansible_user": "ana"}
+    undoing = order(made_on={"lab": then}, reverts="R")
+    assert preconditions.targets(undoing, inventory(hosts={"lab": {**then, "postgres_user": "bob", "ansible_user": "bob"}}))
+    assert preconditions.targets(undoing, inventory(hosts={"lab": {"ansible_user": "ana"}})), "the undoing reads no such variable"
+    for now in ({"postgres_host": "other"}, {"ansible_host": "other"}, {"ansible_connection": "local"}, {"ansible_ssh_port": 1}):
+        with pytest.raises(NoTarget, match=f"lab is elsewhere by now: its {next(iter(now))} is"):
+            preconditions.targets(undoing, inventory(hosts={"lab": {**then, **now}}))
