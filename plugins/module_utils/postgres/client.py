@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -37,14 +37,27 @@ _INTRODUCTION = """SELECT json_build_object('pid', pg_backend_pid(), 'timeout', 
 NAMES = ("host", "port", "user", "dbname", "passfile", "sslmode")  # libpq's own, each after postgres_ as a parameter
 
 
+class WaitedInVain(Failure):
+    """Others held what a statement needs for longer than it was to wait."""
+
+
 class Server(Protocol):
-    """A connection to one PostgreSQL server."""
+    """A connection to one PostgreSQL server. `lasts` says whether it is one session, or one for each statement."""
+
+    lasts: bool
 
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
         """Run one statement whose only parameter, $1, is `given` as JSON; return the one JSON value. Raises Failure."""
 
     def execute(self, sql: str) -> None:
         """Run statements that take no parameters, all or none, also where a session may only read by default. Raises Failure."""
+
+    def alone(self, sql: str, wait: float) -> None:
+        """Run one statement outside of a transaction, for as long as it works; it waits for others up to `wait` seconds at a time.
+
+        It ends when this process does, as far as the server knows how to. A lost standby is not waited for. Raises WaitedInVain
+        where others did not let it go on in time, else Failure.
+        """
 
     def introduce(self) -> None:
         """Check that this is PostgreSQL itself, and learn its encoding. Raises Failure where it is a pooler."""
@@ -110,8 +123,26 @@ def _as_one(sql: str) -> str:
     return f"BEGIN READ WRITE; {sql}; COMMIT"
 
 
+def _unlimited(wait: float) -> list[str]:
+    """What lets a session's next statement take its time, but not outlive its client."""
+    return [
+        "SET statement_timeout = 0",
+        f"SET lock_timeout = {max(1, int(wait * 1000))}",
+        "SET default_transaction_read_only = off",
+        "SET synchronous_commit = local",
+        "SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
+    ]
+
+
+_LIMITED = [
+    f"RESET {name}" for name in ("statement_timeout", "lock_timeout", "default_transaction_read_only", "synchronous_commit")
+]
+
+
 class OverPsycopg:
     """A Server through psycopg 3, in this process."""
+
+    lasts = True
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         settings = {
@@ -147,6 +178,19 @@ class OverPsycopg:
         except psycopg.Error as error:
             raise _refused(error, self._encoding) from None
 
+    def alone(self, sql: str, wait: float) -> None:
+        try:
+            for statement in [*_unlimited(wait), sql]:
+                self._connection.execute(statement.encode(encodings.codec(self._encoding)))
+        except psycopg.errors.LockNotAvailable as error:
+            raise WaitedInVain(str(_refused(error, self._encoding))) from None
+        except psycopg.Error as error:
+            raise _refused(error, self._encoding) from None
+        finally:
+            with suppress(psycopg.Error):
+                for statement in _LIMITED:
+                    self._connection.execute(statement.encode())
+
     def hold(self) -> None:
         try:
             self._connection.execute(f"SELECT pg_advisory_lock({LOCK})".encode())
@@ -177,6 +221,8 @@ def _answered(message: bytes, encoding: str) -> Failure:
 class OverPsql:
     """A Server through the psql program: one short session for each statement, values as a psql variable."""
 
+    lasts = False
+
     def __init__(self, params: Mapping[str, Any]) -> None:
         program = shutil.which("psql")
         if not program:
@@ -206,18 +252,21 @@ class OverPsql:
     def execute(self, sql: str) -> None:
         self._run(_as_one(sql))
 
+    def alone(self, sql: str, wait: float) -> None:
+        self._run(";\n".join([*_unlimited(wait), sql]), "-v", "VERBOSITY=verbose", seconds=None)
+
     def hold(self) -> None:
         return None
 
-    def _run(self, script: str, *words: str) -> bytes:
-        """What psql prints for the script. Raises Failure or Unreachable."""
+    def _run(self, script: str, *words: str, seconds: float | None = PSQL_SECONDS) -> bytes:
+        """What psql prints for the script. Raises Failure, WaitedInVain or Unreachable."""
         try:
             done = subprocess.run(
                 [*self._command, *words],
                 input=(_CONNECTED + script).encode(encodings.codec(self._encoding)),
                 capture_output=True,
                 env=self._environment,
-                timeout=PSQL_SECONDS,
+                timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -228,7 +277,8 @@ class OverPsql:
             message = encodings.message(done.stderr, self._encoding)
             raise refused_connection.reason({**self._settings, **options}, message, CONNECT_SECONDS)
         if done.returncode:
-            raise _answered(done.stderr, self._encoding)
+            answer = _answered(done.stderr, self._encoding)
+            raise WaitedInVain(str(answer)) if b"  55P03: " in done.stderr else answer
         return output
 
     def __enter__(self) -> Server:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import idle_clients, writing_client
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import building_clients, idle_clients, writing_client
 from ansible_collections.irctl.runbooks.plugins.modules import pg_idle_sessions, pg_scratch_writer
 from irctl.lab.postgres import Postgres
 from tests.conftest import Sessions, host_of
@@ -146,5 +146,5 @@ def test_a_database_whose_drill_ended_before_its_table_was_made_is_taken_up_and_
 
 
 def test_the_programs_of_the_faults_need_nothing_of_the_collection() -> None:
-    for module in (idle_clients, writing_client):
+    for module in (building_clients, idle_clients, writing_client):
         assert "ansible_collections" not in Path(str(module.__file__)).read_text(), "they are run by their paths"

@@ -1,0 +1,320 @@
+"""Indexes that are built beside the work: what to look at, as SQL, what speaks against one, and what is still to do.
+
+Pure: statements, facts in, steps and sentences out. An index is built table by table: for a partitioned table the parent's index is
+made first, invalid and empty, then one for each partition, and each is attached; with the last one the parent's is valid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, duration, first_few, printable, sized
+
+LONGEST_NAME = 63  # bytes
+_REINDEXED = r"_cc(?:new|old)\d*"  # what REINDEX CONCURRENTLY calls its two indexes while it works
+
+# Sizes are those of the last VACUUM or ANALYZE: to measure one would wait for whoever locks the table.
+STATE = f"""
+WITH RECURSIVE given AS (SELECT $1::jsonb AS p),
+target AS (SELECT c.oid, c.relkind, c.relpersistence, c.relowner, c.relnamespace, n.nspname FROM given, pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = p->>'schema' AND c.relname = p->>'table'),
+members(oid, parent, level) AS (SELECT oid, NULL::oid, 0 FROM target
+  UNION ALL SELECT inhrelid, inhparent, level + 1 FROM members JOIN pg_inherits ON inhparent = members.oid
+    JOIN pg_class c ON c.oid = inhparent AND c.relkind = 'p'),
+columns AS (SELECT array_agg(attname::text ORDER BY attnum) AS names FROM target JOIN pg_attribute ON attrelid = target.oid
+  WHERE attnum > 0 AND NOT attisdropped),
+wanted AS (SELECT format('USING %I (%s)', p->>'method', string_agg(quote_ident(name), ', ' ORDER BY place)) AS text
+  FROM given, jsonb_array_elements_text(p->'columns') WITH ORDINALITY AS c(name, place) GROUP BY p),
+indexes AS (SELECT i.indexrelid AS oid, i.indrelid, ci.relname, i.indisvalid, i.indisready AND i.indislive AS complete,
+    (SELECT inhparent FROM pg_inherits WHERE inhrelid = i.indexrelid) AS parent, pg_get_indexdef(i.indexrelid) AS definition,
+    am.amname, i.indpred IS NULL AND i.indexprs IS NULL AS plain, ci.relpages::bigint * current_setting('block_size')::int AS bytes,
+    (SELECT json_agg(attname ORDER BY place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
+      JOIN pg_attribute ON attrelid = i.indrelid AND attnum = number WHERE place <= i.indnkeyatts) AS keys
+  FROM members JOIN pg_index i ON i.indrelid = members.oid JOIN pg_class ci ON ci.oid = i.indexrelid
+    JOIN pg_am am ON am.oid = ci.relam)
+SELECT json_build_object('server', ({SERVER}),
+  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
+  'database', (SELECT json_build_object('oid', oid::bigint, 'name', datname) FROM pg_database WHERE datname = current_database()),
+  'table', (SELECT json_build_object('oid', oid::bigint, 'kind', relkind, 'persistence', relpersistence,
+     'owned', pg_has_role(relowner, 'USAGE'), 'may_create', has_schema_privilege(relnamespace, 'CREATE')) FROM target),
+  'wanted', (SELECT text FROM wanted),
+  'columns', (SELECT coalesce(to_json(names), '[]') FROM columns),
+  'members', (SELECT coalesce(json_agg(json_build_object('oid', m.oid::bigint, 'parent', m.parent::bigint, 'level', level,
+     'schema', nspname, 'name', relname, 'kind', relkind, 'bytes', relpages::bigint * current_setting('block_size')::int)
+     ORDER BY level, m.oid), '[]') FROM members m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = relnamespace),
+  'indexes', (SELECT coalesce(json_agg(json_build_object('oid', oid::bigint, 'table', indrelid::bigint, 'name', relname,
+     'valid', indisvalid AND complete, 'parent', parent::bigint, 'definition', definition, 'method', amname, 'plain', plain,
+     'keys', keys, 'bytes', bytes, 'wanted', right(definition, length(text) + 1) = ' ' || text
+       AND definition LIKE 'CREATE INDEX %') ORDER BY oid), '[]') FROM indexes, wanted),
+  'namesakes', (SELECT coalesce(json_agg(relname ORDER BY relname), '[]') FROM target JOIN pg_class c USING (relnamespace), given
+     WHERE relname = p->>'name' AND c.oid NOT IN (SELECT oid FROM indexes)),
+  'at_work', (SELECT coalesce(json_agg(DISTINCT l.pid), '[]') FROM members JOIN pg_locks l ON l.relation = members.oid
+     LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_backend_pid() AND l.granted
+       AND a.backend_type IS DISTINCT FROM 'autovacuum worker'),
+  'oldest', (SELECT extract(epoch FROM clock_timestamp() - min(xact_start))::float FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()))
+"""
+
+STATEMENTS = """
+WITH given AS (SELECT $1::jsonb AS p)
+SELECT to_json(array_agg(CASE step->>'does'
+  WHEN 'build' THEN format('CREATE INDEX CONCURRENTLY %I ON %I.%I %s', step->>'index', step->>'schema', step->>'table',
+    p->>'wanted')
+  WHEN 'parent' THEN format('CREATE INDEX %I ON ONLY %I.%I %s', step->>'index', step->>'schema', step->>'table', p->>'wanted')
+  WHEN 'attach' THEN format('ALTER INDEX %I.%I ATTACH PARTITION %I.%I', step->>'parent_schema', step->>'parent',
+    step->>'schema', step->>'index')
+  WHEN 'drop' THEN format('DROP INDEX CONCURRENTLY IF EXISTS %I.%I', step->>'schema', step->>'index')
+  WHEN 'drop parent' THEN format('DROP INDEX IF EXISTS %I.%I', step->>'schema', step->>'index') END ORDER BY place))
+FROM given, jsonb_array_elements(p->'steps') WITH ORDINALITY AS s(step, place) GROUP BY p
+"""
+
+PROBE = """
+WITH given AS (SELECT $1::jsonb AS p)
+SELECT to_json(format('SELECT to_json(count(*)) FROM (SELECT FROM %I.%I LIMIT 1) one', p->>'schema', p->>'table')) FROM given
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement: what it does to which index of which table. `parent` is the index that it is attached to."""
+
+    does: str
+    schema: str
+    table: str
+    index: str
+    parent: str = ""
+    parent_schema: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether others wait behind it while it waits, so that it must not wait for long."""
+        return self.does in ("parent", "drop parent", "attach")
+
+
+State = Mapping[str, Any]
+
+
+def asked(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn module arguments into the statements' one parameter."""
+    names = {name: params[name] for name in ("schema", "table", "method")}
+    return {**names, "columns": params["column"], "name": name_of(params)}
+
+
+def name_of(params: Mapping[str, Any]) -> str:
+    """The index's name: the one that was given, or one as PostgreSQL would make it, of at most 63 bytes."""
+    if params["name"]:
+        return str(params["name"])
+    whole = "_".join([params["table"], *params["column"]])
+    return whole.encode()[: LONGEST_NAME - len("_idx")].decode(errors="ignore") + "_idx"
+
+
+def member_name(name: str, member: Mapping[str, Any]) -> str:
+    """What the index is called on the table itself, or on one of its partitions."""
+    return name if not member["level"] else f"{name}_p{member['oid']}"
+
+
+def refusals(state: State, params: Mapping[str, Any]) -> list[str]:
+    """Why the index must not be built, each a sentence."""
+    table = f"{printable(params['schema'])}.{printable(params['table'])}"
+    if state["server"]["in_recovery"]:
+        return ["This server is a standby: an index is built on the primary, and comes from there."]
+    if state["table"] is None:
+        return [f"There is no table {table} in the database {printable(state['database']['name'])}."]
+    objections = [*_table(state, table, params["max_gib"]), *_columns(state, params, table), *_names(state, params)]
+    return [*objections, *_duplicates(state, params), *_at_work(state)]
+
+
+def _table(state: State, table: str, most: int) -> list[str]:
+    found = []
+    foreign = [member["name"] for member in state["members"] if member["kind"] not in "rpm"]
+    if foreign:
+        found.append(f"No index can be built beside the work on {first_few(foreign)}: not a table of this server, or a view.")
+    if state["table"]["persistence"] == "t":
+        found.append(f"{table} is a temporary table of a session.")
+    if not (state["table"]["owned"] and state["table"]["may_create"]):
+        role = printable(state["server"]["role"])
+        found.append(f"The role {role} has to own {table}, and to have CREATE on its schema.")
+    size = sum(member["bytes"] for member in state["members"])
+    if size > most << 30:
+        found.append(f"{table} had {sized(size)} when it was last analyzed and the limit is {most} GiB (--max-gib).")
+    return found
+
+
+def _columns(state: State, params: Mapping[str, Any], table: str) -> list[str]:
+    missing = [printable(column) for column in params["column"] if column not in state["columns"]]
+    known = first_few([printable(column, 63) for column in state["columns"]], 20)
+    return [f"{table} has no column {first_few(missing)}. It has: {known}."] if missing else []
+
+
+def _names(state: State, params: Mapping[str, Any]) -> list[str]:
+    name = name_of(params)
+    longest = max((len(member_name(name, member).encode()) for member in state["members"]), default=0)
+    if longest > LONGEST_NAME:
+        return [
+            f"The name {printable(name)} is too long by {longest - LONGEST_NAME} bytes for the indexes of the partitions (--name)."
+        ]
+    if state["namesakes"]:
+        return [f"There is something else that is called {printable(name)} in the schema (--name)."]
+    other = [index for index in state["indexes"] if index["name"] in _own_names(state, name) and not index["wanted"]]
+    return [f"{printable(index['name'])} is another index: {printable(index['definition'])} (--name)." for index in other]
+
+
+def _own_names(state: State, name: str) -> dict[str, Mapping[str, Any]]:
+    return {member_name(name, member): member for member in state["members"]}
+
+
+def _duplicates(state: State, params: Mapping[str, Any]) -> list[str]:
+    """An index that leads with the same columns does what the new one would, and each costs every write."""
+    name, columns, root = name_of(params), params["column"], state["table"]["oid"]
+    same = [
+        index
+        for index in state["indexes"]
+        if index["table"] == root and index["name"] != name and index["valid"] and index["plain"]
+        if index["method"] == params["method"]
+        if index["keys"] == columns or (index["method"] == "btree" and index["keys"][: len(columns)] == columns)
+    ]
+    return [f"There is such an index already: {printable(index['definition'])}." for index in same]
+
+
+def _at_work(state: State) -> list[str]:
+    pids = [str(pid or "of a prepared transaction") for pid in state["at_work"]]
+    if not pids:
+        return []
+    return [f"Somebody builds an index of this table, or maintains it, just now: pid {first_few(pids)}. Wait for the end of that."]
+
+
+def leftovers(state: State, params: Mapping[str, Any]) -> list[Step]:
+    """What to drop: invalid indexes that earlier builds of this one, or REINDEX CONCURRENTLY of it, have left."""
+    own = _own_names(state, name_of(params))
+    members = {member["oid"]: member for member in state["members"]}
+    steps = []
+    for index in state["indexes"]:
+        ours = re.fullmatch(f"(.+?)(?:{_REINDEXED})?", index["name"])
+        member = members[index["table"]]
+        if ours and ours[1] in own and not index["valid"] and member["kind"] != "p":
+            steps.append(Step("drop", member["schema"], member["name"], index["name"]))
+    return steps
+
+
+def to_build(state: State, params: Mapping[str, Any]) -> list[Step]:
+    """The steps, in their order, from what is there once the leftovers are gone to a valid index."""
+    name, own = name_of(params), own_indexes(state, params)
+    names = {member["oid"]: (own.get(member["oid"]) or {"name": member_name(name, member)})["name"] for member in state["members"]}
+    members = {member["oid"]: member for member in state["members"]}
+    make, attach = [], []
+    for oid, member in members.items():
+        if oid not in own:
+            make.append(Step("parent" if member["kind"] == "p" else "build", member["schema"], member["name"], names[oid]))
+        if member["level"] and (oid not in own or own[oid]["parent"] is None):
+            parent = {"parent": names[member["parent"]], "parent_schema": members[member["parent"]]["schema"]}
+            attach.append(Step("attach", member["schema"], member["name"], names[oid], **parent))
+    return [*make, *reversed(attach)]
+
+
+def own_indexes(state: State, params: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """The index of each table by the table's OID, where there is one that stays: of its name, or attached to that of its parent."""
+    name, own = name_of(params), dict[int, Mapping[str, Any]]()
+    gone = {step.index for step in leftovers(state, params)}
+    staying = [index for index in state["indexes"] if index["wanted"] and index["name"] not in gone]
+    for member in state["members"]:
+        above = own.get(member["parent"], {}).get("oid", 0)
+        mine = [index for index in staying if index["table"] == member["oid"]]
+        attached = [index for index in mine if index["parent"] == above]
+        if chosen := attached or [index for index in mine if index["name"] == member_name(name, member)]:
+            own[member["oid"]] = chosen[0]
+    return own
+
+
+def valid(state: State, params: Mapping[str, Any]) -> bool:
+    """Whether the index is there, whole, on the table and all its partitions."""
+    own = own_indexes(state, params).values()
+    return not leftovers(state, params) and not to_build(state, params) and all(index["valid"] for index in own)
+
+
+def to_drop(state: State, record: Mapping[str, Any], force: bool = False) -> list[Step]:
+    """The steps that take away what a run has built, as far as it is there; with force also another index of its name."""
+    if record["captured"]["valid"] or state["table"] is None:
+        return []
+    left, own = leftovers(state, record["sets"]), own_indexes(state, record["sets"])
+    members = {member["oid"]: member for member in state["members"]}
+    namesake = [index for index in state["indexes"] if index["name"] == name_of(record["sets"]) and not index["wanted"]]
+    if force and namesake:
+        own[namesake[0]["table"]] = namesake[0]
+    loose = [oid for oid, index in own.items() if oid == state["members"][0]["oid"] or index["parent"] is None]
+    drop = [Step(_drop(members[oid]), members[oid]["schema"], members[oid]["name"], own[oid]["name"]) for oid in loose]
+    return [*left, *drop]
+
+
+def _drop(member: Mapping[str, Any]) -> str:
+    return "drop parent" if member["kind"] == "p" else "drop"
+
+
+def objections(state: State, record: Mapping[str, Any], force: bool) -> list[str]:
+    """Why what a run has built must not be dropped, each a sentence."""
+    on = record["on"]
+    same = (state["system_identifier"], state["database"]["oid"]) == (on["system_identifier"], on["database_oid"])
+    if not same or (state["table"] or {}).get("oid", on["table_oid"]) != on["table_oid"]:
+        return ["This is not the table that it was: another server, database or table has its name now."]
+    other = [index for index in state["indexes"] if index["name"] == name_of(record["sets"]) and not index["wanted"]]
+    if other and not force:
+        return [f"Somebody else has made another index of this name since: {printable(other[0]['definition'])}."]
+    return _at_work(state)
+
+
+def record(state: State, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What revert needs to know."""
+    where = {"system_identifier": state["system_identifier"], "database_oid": state["database"]["oid"]}
+    sets = {name: params[name] for name in ("schema", "table", "column", "method", "name")}
+    return {
+        "captured": {"valid": valid(state, params)},
+        "sets": {**sets, "name": name_of(params)},
+        "on": {**where, "database": state["database"]["name"], "table_oid": state["table"]["oid"]},
+    }
+
+
+def summary(state: State, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What `before` and `after` show."""
+    return {
+        **{key: state["server"][key] for key in ("version", "role", "in_recovery")},
+        "index": name_of(params),
+        "valid": bool(state["table"]) and valid(state, params),
+        "leftovers": [step.index for step in leftovers(state, params)],
+        "partitions": sum(member["kind"] != "p" for member in state["members"]) if len(state["members"]) > 1 else 0,
+        "table_bytes": sum(member["bytes"] for member in state["members"]),
+        "oldest_transaction_seconds": state["oldest"] and round(state["oldest"], 1),
+    }
+
+
+def in_words(state: State, params: Mapping[str, Any]) -> str:
+    """One line about what is there."""
+    if state["table"] is None:
+        return "no such table"
+    words = [f"{printable(name_of(params))} {'is there' if valid(state, params) else 'is not there'}"]
+    if left := leftovers(state, params):
+        words.append(f"{counted(len(left), 'invalid leftover')} of it")
+    size = sum(member["bytes"] for member in state["members"])
+    words.append(f"the table had {sized(size)} when it was last analyzed")
+    if state["oldest"] and state["oldest"] > 60:
+        words.append(f"a build waits for a transaction that is open for {duration(int(state['oldest']))}")
+    return ", ".join(words)
+
+
+def done(steps: Iterable[Step], would: str = "") -> str:
+    """What was, or would be, done, in words."""
+    kinds = [step.does for step in steps]
+    built, dropped = kinds.count("build"), sum(kind.startswith("drop") for kind in kinds)
+    parts = [f"{counted(dropped, 'index', 'indexes')} {would}dropped"] if dropped else []
+    parts += [f"{counted(built, 'index', 'indexes')} {would}built"] if built else []
+    parts += [f"{counted(kinds.count('attach'), 'index', 'indexes')} {would}attached"] if "attach" in kinds else []
+    return ", ".join(parts)
+
+
+def rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """The steps as a plan lists them."""
+    return [{"index": step.index, "table": f"{step.schema}.{step.table}", "does": step.does} for step in steps]
