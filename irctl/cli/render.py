@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import shows
-from irctl.record.runs import LAST
 
 COLOURS = {"changed": "green", "unchanged": "green", "refused": "yellow"}
 
@@ -64,6 +63,8 @@ def sentence(text: str, document: Mapping[str, Any], *, as_json: bool) -> None:
 
 def name_last(word: str, name: str) -> None:
     """Say on standard error which run `last` is, before something is done with it."""
+    from irctl.record.runs import LAST  # not for commands that only print
+
     if word == LAST:
         click.echo(f"last: {name}", err=True)
 

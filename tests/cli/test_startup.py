@@ -21,6 +21,29 @@ except SystemExit:
 """
 
 
+COMPLETES = """
+import io, json, os, sys
+from irctl.__main__ import main
+
+os.environ.update(_IRCTL_COMPLETE="bash_complete", COMP_WORDS={line!r}, COMP_CWORD="{at}")
+sys.argv[1:], out, sys.stdout = [], sys.stdout, io.StringIO()
+try:
+    main()
+except SystemExit:
+    print(json.dumps(sorted(sys.modules)), file=out)
+"""
+
+
+@pytest.mark.parametrize(
+    "line", ["irctl leases end ", "irctl revert ", "irctl runs ", "irctl evidence verify ", "irctl lab fault "]
+)
+def test_tab_imports_nothing_that_carries_out_a_run(irctl: Irctl, line: str) -> None:
+    done = irctl.python(COMPLETES.format(line=line, at=line.count(" ")))
+    loaded = json.loads(done.out.splitlines()[-1])
+    assert not {"irctl.orders.execution", "irctl.running.engine", "irctl.catalog.closure", *SLOW} & set(loaded)
+    assert "irctl.cli.completions" in loaded
+
+
 @pytest.mark.parametrize(
     ("words", "needed"),
     [

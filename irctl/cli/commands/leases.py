@@ -16,12 +16,9 @@ from irctl.cli import completions, render
 from irctl.cli.base import Group, remind, settings_of, wants_json
 from irctl.cli.option_types import Value, duration
 from irctl.cli.option_types import reason as checked_reason
-from irctl.cli.views import run as view
-from irctl.drills import restore
 from irctl.errors import DONE, FAILED, IrctlError
 from irctl.leases import keeper, register
 from irctl.leases.lease import Lease
-from irctl.orders import lease_change, lease_end
 from irctl.record import moments
 from irctl.running import signals
 
@@ -93,6 +90,8 @@ def _found(settings: Settings, run: str) -> Lease:
 def extend(ctx: click.Context, run: str, seconds: int) -> None:
     """Let the lease of RUN end later, never beyond its limit. Hosts that would end it themselves are told first."""
     settings = settings_of(ctx)
+    from irctl.orders import lease_change
+
     home, lease = settings.home_path, _found(settings, run)
     lease = lease_change.extend(settings, lease, seconds, render.notices_only)
     _show(home, [lease], as_json=wants_json(ctx))
@@ -106,6 +105,8 @@ def end(ctx: click.Context, run: str, force: bool) -> int:
     """End the lease of RUN now: undo its change and verify it."""
     settings = settings_of(ctx)
     lease = _found(settings, run)
+    from irctl.orders import lease_end
+
     how = lease_end.end(settings, lease, render.notices_only, force=force, urgent=False) or "by somebody else"
     document = {"schema": "irctl/leases/1", "ended": [lease.run], "how": how}
     render.sentence(f"ended: {lease.remediation} on {short_list(lease.hosts)}: {how}", document, as_json=wants_json(ctx))
@@ -120,6 +121,8 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
     """Give up the lease of RUN, which could not be ended, and leave things as they are, for this REASON."""
     settings = settings_of(ctx)
     lease = _found(settings, run)
+    from irctl.orders import lease_change
+
     still_armed = lease_change.close(settings, lease, reason, render.notices_only)
     if still_armed:
         click.echo(f"warning: the end that is armed on the host goes on trying: {still_armed}", err=True)
@@ -133,6 +136,9 @@ def close(ctx: click.Context, run: str, reason: str) -> None:
 @click.pass_context
 def run_due(ctx: click.Context, every: int | None) -> int:
     """End the leases that are over, and restore what a drill left behind. A timer calls this; `irctl leases install` makes one."""
+    from irctl.drills import restore
+    from irctl.orders import lease_end
+
     settings = settings_of(ctx)
     lines = lease_end.run_due(settings, every, render.notices_only) + restore.run_due(settings, render.notices_only)
     if lines or wants_json(ctx):
@@ -151,6 +157,9 @@ def watch(ctx: click.Context, every: int) -> None:
 
 
 def _watch(ctx: click.Context, every: int) -> None:
+    from irctl.drills import restore
+    from irctl.orders import lease_end
+
     while True:
         try:
             settings = settings_of(ctx)
@@ -168,6 +177,7 @@ def _watch(ctx: click.Context, every: int) -> None:
 @click.pass_context
 def install(ctx: click.Context, remove: bool) -> int:
     """Install the timer that ends leases on this machine, through Ansible: systemd's where it runs, else cron's."""
+    from irctl.cli.views import run as view
     from irctl.orders import local_timers
 
     if remove and (active := register.listed(settings_of(ctx).home_path)):
