@@ -178,7 +178,9 @@ def _stopped(stopped: Mapping[str, Any], failed: str, phase: str, changed: bool)
     if where == "Guard":
         return Host("refused", reason=reason, phase=where)
     after_change = where in CHANGING
-    reason = f"{where or 'before the first step'}: {reason}" + ("" if after_change else " Nothing was changed.")
+    reason = f"{where or 'before the first step'}: {reason}"
+    if not after_change:
+        reason += f"{'' if reason.endswith(('.', '!', '?')) else '.'} Nothing was changed."
     return Host("failed", changed, reason, phase=where, evidence_lost=where == "Capture")
 
 

@@ -109,6 +109,14 @@ def test_where_ansible_could_not_read_a_file_and_no_task_began_it_failed_and_not
     assert Story().told("a", end=End(4, "stopped by SIGINT"))["a"].outcome == "indeterminate"
 
 
+def test_that_nothing_was_changed_is_a_sentence_of_its_own() -> None:
+    for reason, said in (
+        ("no bucket is named", "Gather: no bucket is named. Nothing was changed."),
+        ("No.", "Gather: No. Nothing was changed."),
+    ):
+        assert Story().stopped("a", "Gather", reason).told("a")["a"].reason == said
+
+
 def test_a_host_whose_steps_all_went_well_but_that_never_reported_is_indeterminate() -> None:
     found = Story().step("a", "Gather").step("a", "Change").told("a")
     assert found["a"].outcome == "indeterminate"
@@ -148,7 +156,7 @@ def test_a_failure_in_capture_is_lost_evidence() -> None:
 
 def test_a_failure_that_nobody_published_is_a_failure_all_the_same() -> None:
     found = Story().step("a", "Gather", "failed", "no such module").told("a", end=End(code=2))
-    assert (found["a"].outcome, found["a"].reason) == ("failed", "Gather: no such module Nothing was changed.")
+    assert (found["a"].outcome, found["a"].reason) == ("failed", "Gather: no such module. Nothing was changed.")
 
 
 def test_a_failure_that_the_role_ignores_is_none() -> None:
