@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
-from irctl.catalog import compiled
+from irctl.catalog import compiled, whole_paths
 from irctl.catalog.catalog import Remediation
 from irctl.catalog.content import ANSIBLE_CONFIG, OURS, Content
 from irctl.catalog.snapshot import CONFIG, File, Snapshot, read
@@ -25,7 +25,6 @@ BY_NAME = ("modules", "action")  # plugins that a task names
 NOT_LOADED = (*BY_NAME, "module_utils", "plugin_utils")  # nor these: they are imported
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([\w., \t]+))", re.MULTILINE)
-_INCLUDED = re.compile(r"\b(?:include|import)_\w+:\s*(?:file:\s*)?['\"]?(/[\w./-]+)")
 _ABOVE = re.compile(r"(?:\.\./)+[\w./-]+")
 
 
@@ -112,9 +111,9 @@ class _Search:
                 self._add_plugin(self._collections[owner], last)
             elif not owner:
                 self._add_plugin(collection, word)
-        for path in _INCLUDED.findall(text):
+        for path in whole_paths.read_by(name, text) if collection == self._own != OURS else ():
             why = "which would be read anew when it is carried out; name it from where the file lies"
-            raise Invalid(f"content: {printable(collection.root / name)} includes {printable(path)} by its whole path, {why}")
+            raise Invalid(f"content: {printable(collection.root / name)} reads {printable(path)} by its whole path, {why}")
         beside = [*re.findall(r"[\w./-]+\.ya?ml", text), *_ABOVE.findall(text)]
         near = os.path.dirname(name)
         for base, relative in ((base, relative) for relative in beside for base in (near, os.path.dirname(near))):

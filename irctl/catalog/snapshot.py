@@ -15,6 +15,7 @@ from irctl.errors import Invalid
 
 OURS = "irctl.runbooks"
 _DELEGATES = re.compile(r"\bdelegate_to\b(?!: localhost$)", re.MULTILINE)
+_VARS = re.compile(r"\bvars\b(?!['\"]?:)|\bvarnames\b")  # not the key of a task
 CONFIG = "ansible.cfg"  # every other name begins with that of a collection
 
 
@@ -43,7 +44,10 @@ class Snapshot:
         """Every word of the playbooks, roles and users' plugins: a variable that these read is one of them."""
         texts = [file.content.decode(errors="replace") for name, file in self.files.items() if _tells_what_to_do(name)]
         words = {word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text)}
-        return sorted(words if any(map(_DELEGATES.search, texts)) else words - {"delegate_to"})
+        if "varnames" in words:
+            words.add("vars")
+        unless = {"delegate_to": _DELEGATES, "vars": _VARS}
+        return sorted(words - {word for word, used in unless.items() if not any(map(used.search, texts))})
 
     def write(self, root: Path) -> None:
         """Write the collections below ansible_collections/ into a private folder. Raises OSError."""

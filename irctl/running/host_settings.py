@@ -15,16 +15,17 @@ from ansible.parsing.vault import EncryptedString
 from ansible.template import Templar
 
 REACH = "ansible_"  # the beginning of each variable by which Ansible connects, becomes somebody else and finds an interpreter
-NOT_SAID = {"inventory_dir", "inventory_file", "inventory_hostname", "inventory_hostname_short"}
+NOT_SAID = {"inventory_hostname", "inventory_hostname_short"}
 NO_TEMPLATE = {"irctl_drills"}  # the mark of hosts that take faults counts only as it stands in the inventory
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential|private|auth", re.IGNORECASE)
 _PLACE = re.compile(r"(file|path|dir|folder|root|user|method|mode|checking)s?\Z", re.IGNORECASE)  # says where a secret is, or how
 _ADDRESS_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
-_TEMPLATE = re.compile(r"\{[{%]")
+_TEMPLATE = re.compile(r"\{[{%]|\A#jinja2:")  # a first line of this kind chooses other brackets
 
 
 ELSEWHERE = {"hostvars", "groups", "delegate_to"}  # by which a role reads, or acts on, hosts that are not its own
 OTHERS = "other_hosts_and_groups"  # what a plan calls them
+ALL = "vars"  # by which a role reads variables whose names it puts together
 
 
 class Unresolved(Exception):
@@ -38,15 +39,17 @@ def settings(host: Any, names: Iterable[str], manager: Any, loader: Any) -> dict
     """The variables of the inventory that are named, or that say how the host is reached; secrets as fingerprints.
 
     What is a template is resolved, and the host gets the value that it came to, so that what is planned is what is used.
-    Raises Unresolved.
+    Where the names say that others may be read too, all others are there as they were written. Raises Unresolved.
     """
+    names = {*names}
     said = {**get_group_vars(host.get_groups()), **host.get_vars()}
-    wanted = {name for name in said if name.startswith(REACH)} | ({*names} & {*said})
+    wanted = {name for name in said if name.startswith(REACH)} | (names & {*said})
     found = {name: said[name] for name in sorted(wanted - NOT_SAID)}
+    rest = {name: said[name] for name in sorted(said) if name not in wanted | NOT_SAID} if {ALL, "hostvars"} & names else {}
     templates = [name for name, value in found.items() if name not in NO_TEMPLATE and _is_template(value)]
     if templates:
         found |= _resolved(host, found, templates, manager, loader)
-    return {name: _shown(name, value) for name, value in found.items()}
+    return {name: _shown(name, value) for name, value in (rest | found).items()}
 
 
 def others(known: Iterable[Any], groups: Mapping[str, Any], names: Iterable[str], manager: Any, loader: Any) -> str:

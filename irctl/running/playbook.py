@@ -33,18 +33,21 @@ def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> 
     members = {name: hosts_of(name, inventory.hosts, groups) for name in names if name not in unknown}
     hosts = {host.name: host for name in members for host in members[name]}
     empty = [name for name in members if not members[name]]
-    found, unresolved = {}, []
-    for name, host in hosts.items():
+    found, unresolved, variables = {}, [], {*job["variables"]}
+    localhost = delegated_to(inventory, variables)
+    for host in {*hosts.values(), *localhost}:
         known = manager.get_vars(host=host, include_hostvars=False)
         for variable, value in missing(known, timeout).items():
             host.set_variable(variable, value)
         try:
-            found[name] = host_settings.settings(host, job["variables"], manager, loader)
+            found[host.name] = host_settings.settings(host, variables, manager, loader)
         except host_settings.Unresolved as error:
             unresolved.append(str(error))
-    if host_settings.ELSEWHERE & {*job["variables"]}:
+    of_localhost = {host.name: found.get(host.name) for host in localhost}
+    found = {name: {**one, **of_localhost} for name, one in found.items() if name in hosts}
+    if host_settings.ELSEWHERE & variables:
         rest = [host for name, host in inventory.hosts.items() if name not in hosts]
-        elsewhere = host_settings.others(rest, inventory.groups, job["variables"], manager, loader)
+        elsewhere = host_settings.others(rest, inventory.groups, variables, manager, loader)
         found = {name: {**one, host_settings.OTHERS: elsewhere} for name, one in found.items()}
     return {
         "hosts": found,
@@ -53,6 +56,12 @@ def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> 
         "empty": empty,
         "known": sorted({*inventory.hosts, *inventory.groups}),
     }
+
+
+def delegated_to(inventory: Any, variables: set[str]) -> list[Any]:
+    """The host `localhost`, where the inventory has one, which may be any machine, and where tasks are delegated to it."""
+    delegating = {"localhost", "local_action"} & variables
+    return [inventory.hosts["localhost"]] if delegating and "localhost" in inventory.hosts else []
 
 
 def hosts_of(name: str, hosts: Mapping[str, Any], groups: Mapping[str, Any]) -> list[Any]:

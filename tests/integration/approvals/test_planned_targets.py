@@ -37,6 +37,10 @@ MOVED = {
         {"ansible_host": "{{ site }}", "site": "10.0.0.6"},
     ),
     "another variable that the role reads": ({"freeze_depth": 1}, {"freeze_depth": 2}),
+    "other brackets of a template": (
+        {"ansible_host": "#jinja2: variable_start_string:'[[', variable_end_string:']]'\n[[ site ]]", "site": "10.0.0.5"},
+        {"ansible_host": "#jinja2: variable_start_string:'[[', variable_end_string:']]'\n[[ site ]]", "site": "10.0.0.6"},
+    ),
     "another option": ({"freeze_level": "{{ depth }}", "depth": 2}, {"freeze_level": "{{ depth }}", "depth": 3}),
 }
 
@@ -50,6 +54,43 @@ def test_an_inventory_that_was_changed_after_the_approval_voids_it(office: Offic
     plan = office.approved()
     inventory(office, **after)
     office.refused(office.run("--plan", plan), HERE)
+
+
+def test_a_variable_whose_name_a_role_puts_together_is_in_the_plan(office: Office) -> None:
+    tasks = office.collection.root / "roles" / "freeze" / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text() + "# {{ lookup('vars', 'shop_' ~ 'port') }}\n")
+    inventory(office, shop_port="{{ nobody_knows }}")
+    before = _planned(office)
+    inventory(office, shop_port="{{ nobody_knows_that }}")
+    assert _planned(office) != before
+
+
+def _planned(office: Office) -> str:
+    done = office.by("ana@example.com", "plan", "freeze", "--host", "here", "--json")
+    assert done.code == 0, done.err
+    return str(done.json["plan_hash"])
+
+
+def test_a_localhost_that_the_inventory_has_and_tasks_are_delegated_to_is_in_the_plan(office: Office) -> None:
+    tasks = office.collection.root / "roles" / "freeze" / "tasks" / "main.yml"
+    look = {"name": "Gather | Here", "ansible.builtin.command": "true", "changed_when": False, "delegate_to": "localhost"}
+    tasks.write_text(yaml.safe_dump([{**look, "check_mode": False}]) + tasks.read_text())
+
+    def planned(**localhost: str) -> str:
+        hosts = {"here": LOCAL, "localhost": {**LOCAL, **localhost}}
+        office.collection.irctl.inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+        return _planned(office)
+
+    assert planned() != planned(ansible_python_interpreter="/usr/bin/python3")
+
+
+def test_where_an_inventory_lies_is_in_the_plan_of_a_role_that_asks(office: Office, tmp_path: Path) -> None:
+    tasks = office.collection.root / "roles" / "freeze" / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text() + "# {{ inventory_dir }}/files\n")
+    before, path = _planned(office), office.collection.irctl.inventory
+    (tmp_path / "copy").mkdir()
+    office.collection.irctl.inventory = path.rename(tmp_path / "copy" / path.name)
+    assert _planned(office) != before
 
 
 def test_what_a_group_says_counts_too(office: Office) -> None:

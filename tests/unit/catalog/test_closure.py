@@ -123,12 +123,38 @@ def test_a_folder_that_is_a_link_has_a_part_and_one_that_leads_to_itself_is_read
         "ansible.builtin.include_tasks:\n    file: {0}/roles/motd/tasks/more.yml",
         "ansible.builtin.include_vars: '{0}/shared/words.txt'",
         'import_tasks: "{0}/roles/motd/tasks/more.yml"',
+        "include_tasks: {{file: {0}/roles/motd/tasks/more.yml}}",
+        "ansible.builtin.include_vars: {{name: words, dir: {0}/shared}}",
+        "block: [{{ansible.builtin.template: {{dest: /etc/motd, src: {0}/shared/words.txt}}}}]",
+        "ansible.builtin.copy: src={0}/shared/words.txt dest=/etc/motd",
+        "ansible.builtin.script: {0}/shared/words.txt --now",
+        "ansible.builtin.script:\n    cmd: {0}/shared/words.txt --now",
+        "debug: {{msg: \"{{{{ lookup('ansible.builtin.file', '{0}/shared/words.txt') }}}}\"}}",
+        "debug: {{msg: '{{{{ item }}}}'}}\n  with_file: ['{0}/shared/words.txt']",
+        "import_playbook: {0}/playbooks/more.yml",
+        "hosts: all\n  vars_files: !whatever [{0}/shared/words.txt]",
     ],
 )
-def test_what_is_included_by_its_whole_path_is_refused_because_another_may_be_there_when_it_runs(root: Path, task: str) -> None:
+def test_what_is_read_by_its_whole_path_is_refused_because_another_may_be_there_when_it_runs(root: Path, task: str) -> None:
     (root / "roles" / "motd" / "tasks" / "main.yml").write_text(f"- {task.format(root)}\n")
-    with pytest.raises(Invalid, match=r"includes .* by its whole path, which would be read anew when it is carried out"):
+    with pytest.raises(Invalid, match=r"reads .* by its whole path, which would be read anew when it is carried out"):
         snapshot_of(root)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "ansible.builtin.copy: {src: /etc/motd, dest: /etc/motd.old, remote_src: true}",
+        "ansible.builtin.copy: src=/etc/motd dest=/etc/motd.old remote_src=yes",
+        "ansible.builtin.copy: {src: motd, dest: /etc/motd}",
+        "ansible.builtin.template: {src: motd.j2, dest: /etc/motd}",
+        "ansible.builtin.command: /usr/bin/script /etc/motd",
+        "ansible.builtin.debug: {msg: '/etc/motd and /etc/hosts'}",
+    ],
+)
+def test_a_whole_path_on_the_target_is_no_objection(root: Path, task: str) -> None:
+    (root / "roles" / "motd" / "tasks" / "main.yml").write_text(f"- {task}\n")
+    assert snapshot_of(root)
 
 
 @pytest.mark.parametrize("name", ["roles/motd/tasks/main.yml", "roles/motd/templates", "plugins/module_utils/throat.py"])
