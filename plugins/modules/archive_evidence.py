@@ -67,7 +67,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import ar
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.own_names import own_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.trees import Skipped
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, sized
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, printable, sized
 
 SHARED = ("aws_", "irctl_")
 OWN_NAMES = {"max": "limit", "max_gib": "limit_gib"}
@@ -154,8 +154,16 @@ def _to_do(survey: _Survey) -> str:
         f"{_files(send)} to send ({sized(sum(file.bytes for file in send))})": send,
         f"{counted(unchanged, 'file')} archived already": unchanged,
         f"{counted(len(survey.aside), 'incident')} left alone: {trees.shown(survey.aside)}": survey.aside,
+        (lost := _lost(survey)): lost,
     }
     return _joined(parts)
+
+
+def _lost(survey: _Survey) -> str:
+    """What the archive does not have any more, and is sent again, in words; '' for nothing."""
+    lost = [f"{plan.subject.name}/{path}" for plan in survey.plans for path in plan.holdings.lost]
+    example = printable(lost[0], 200) if lost else ""
+    return f"{counted(len(lost), 'object')} of the archive lost, or others by now: {example}; look for who did that" if lost else ""
 
 
 def _captured(survey: _Survey, check_mode: bool) -> Result:
@@ -190,11 +198,12 @@ def _changed(survey: _Survey, check_mode: bool) -> Result:
     if check_mode:
         changed = any(_would_change(plan, survey.request) for plan in survey.plans)
         return {"changed": changed, "msg": _would_do(survey)}
+    lost = _lost(survey)
     outcomes = [sending.archive(survey.store, plan, survey.request) for plan in survey.plans]
     if failed := [skipped for outcome in outcomes for skipped in outcome.failed]:
         raise Failure(f"{_files(failed)} could not be archived: {trees.shown(failed)}. {RETRY}")
     changed = any(outcome.changed for outcome in outcomes)
-    message = _was_done(outcomes) or _to_do(survey) or survey.nothing_to_do
+    message = ", ".join(filter(None, [_was_done(outcomes), lost])) or _to_do(survey) or survey.nothing_to_do
     shared = f"this store writes over what is there, so no other controller may use the prefix {survey.request.prefix}"
     return {"changed": changed, "msg": _joined({message: True, shared: not survey.store.abilities.conditional_writes})}
 
@@ -202,7 +211,7 @@ def _changed(survey: _Survey, check_mode: bool) -> Result:
 def _would_change(plan: Plan, request: Request) -> bool:
     entries = plan.holdings.entries
     new = any((entries.get(keys.plain(file.path)) or {}).get("mtime") != file.mtime for file in plan.send)
-    return new or plan.relock or (request.remove and bool(plan.removable))
+    return new or bool(plan.holdings.lost) or plan.relock or (request.remove and bool(plan.removable))
 
 
 def _would_do(survey: _Survey) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive import lifecycle
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.lifecycle import Rule
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.locks import http_moment
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.s3_requests import Answer, Bucket, root_of, text_of
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import duration, printable
 
 UNKNOWN = "this store does not answer what lifecycle rules it has, so what it removes by itself cannot be asked"
 OUTSIDE = "what a store lets expire by means of its own, such as a TTL of SeaweedFS on a path, cannot be asked"
+
+
+SKEW = 900.0  # seconds, as AWS has it
 
 
 class Expiry(NamedTuple):
@@ -34,6 +39,17 @@ def require(bucket: Bucket, name: str) -> None:
     if elsewhere and not answer.ok:
         raise Failure(f"The bucket {name} is in {printable(region or 'another region', 80)}; set aws_region.")
     answer.require(f"a look at the bucket {name}")
+    if why := clock_objection(answer, time.time()):
+        raise Failure(why)
+
+
+def clock_objection(answer: Answer, now: float) -> str:
+    """Why this machine's clock is not to be trusted with retention, by that of the store; '' where both tell the same time."""
+    ahead = now - (http_moment(answer.headers.get("date", "")) or now)
+    if abs(ahead) <= SKEW:
+        return ""
+    difference = f"{duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'}"
+    return f"The clock of this machine is {difference} that of the store, so what is past retention cannot be told. Set it right."
 
 
 def has_object_lock(bucket: Bucket) -> bool:

@@ -161,6 +161,12 @@ def before_removal(plan: Plan, request: Request, expiry: Expiry) -> list[str]:
     name = plan.subject.name
     if lost := plan.holdings.lost_manifests:
         return [f"The archive has lost manifest {lost[0]} of {name}, so nothing of it is removed here. Look for who deleted it."]
+    if gone := plan.holdings.lost:
+        example = printable(f"{name}/{gone[0]}", 200)
+        return [
+            f"The archive has lost {len(gone)} of its objects, or they are others by now, so nothing of {name} is removed here: "
+            f"{example}. Look for who did that; without --remove-local they are archived again."
+        ]
     for key, made, lock in _relied_on(plan, request):
         if rule := lifecycle.too_early(expiry.rules, key, made, moment(lock.until), plan.looked):
             what = f"the lifecycle rule {printable(rule.name, 60)} of the bucket deletes {printable(key, 200)}"

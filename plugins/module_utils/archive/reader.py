@@ -56,9 +56,11 @@ class Reader:
                 key = unquote_plus(fields["Key"]) if encoded else fields["Key"]
                 made = moment(fields.get("LastModified", ""))
                 yield Stored(key, int(fields["Size"]), fields.get("ETag", "").strip('"'), made=made)
-            token = text_of(answer.body, "NextContinuationToken")
-            if text_of(answer.body, "IsTruncated") != "true" or not token:
+            if text_of(answer.body, "IsTruncated") != "true":
                 return
+            last, token = token, text_of(answer.body, "NextContinuationToken")
+            if token in ("", last):
+                raise Failure(f"The store says that its list of {prefix} goes on, and not how, so what it holds is not known.")
 
     def look(self, key: str) -> Stored | None:
         """What the store says that it holds under a key, with its own checksum; None for nothing."""

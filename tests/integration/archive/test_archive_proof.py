@@ -111,7 +111,12 @@ def test_an_object_that_is_gone_from_the_archive_is_sent_again_or_else_refused(a
         for entry in Archive(archive.store, tree.parent, tree, bucket=archive.store.plain).manifests()[-1]["files"]
     }
     archive.store.client.delete_object(Bucket=archive.store.plain, Key=keys["empty"])
-    assert archive(bucket=archive.store.plain)["msg"] == "1 file archived (0 B)"
+    with pytest.raises(Failure, match=r"The archive has lost 1 of its objects, .* so nothing of trees/.* is removed here"):
+        archive(bucket=archive.store.plain, remove_local=True)
+    said = archive(bucket=archive.store.plain)["msg"]
+    assert said.startswith("1 file archived (0 B), 1 object of the archive lost, or others by now: trees/"), said
+    assert said.endswith("/empty; look for who did that")
+    assert archive(bucket=archive.store.plain)["msg"] == f"{len(contents(tree))} files archived already"
     archive.store.client.delete_object(Bucket=archive.store.plain, Key=keys["empty"])
     (tree / "empty").unlink()
     with pytest.raises(Failure, match=r"The archive has lost 1 of its objects, or they are others by now: trees/.*/empty"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.archive import object_store, reader, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive import bucket_settings, object_store, reader, s3_requests
+from ansible_collections.irctl.runbooks.plugins.module_utils.archive.abilities import Abilities
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.checksums import sum_of
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.locks import Lock
 from ansible_collections.irctl.runbooks.plugins.module_utils.archive.object_store import Store
@@ -200,3 +202,25 @@ def test_what_a_store_took_of_the_probe_is_removed_with_its_version(tmp_path: Pa
         versions = store.client.list_object_versions(Bucket=store.bucket)
         assert not versions.get("Versions")
         assert not versions.get("DeleteMarkers")
+
+
+# What cannot be judged
+
+
+@pytest.mark.parametrize("token", ["", "<NextContinuationToken>again</NextContinuationToken>"], ids=["none", "the same for ever"])
+def test_a_list_that_goes_on_and_does_not_say_how_is_not_taken_for_the_whole(token: str) -> None:
+    page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}</ListBucketResult>".encode()
+    bucket = SimpleNamespace(ask=lambda *_words, **_more: s3_requests.Answer(200, {}, page))
+    with pytest.raises(Failure, match=r"its list of irctl/ goes on, and not how, so what it holds is not known"):
+        list(reader.Reader(bucket, Abilities()).list("irctl/"))
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(7300, "2h ahead of"), (-7300, "2h behind")])
+def test_a_clock_that_is_not_that_of_the_store_decides_nothing(
+    store: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, words: str
+) -> None:
+    """SeaweedFS, as AWS, refuses by itself what is signed in another hour; a store that does not is not relied on either."""
+    clock = SimpleNamespace(time=lambda: time.time() + seconds)
+    monkeypatch.setattr(bucket_settings, "time", clock)
+    with pytest.raises(Failure, match=f"The clock of this machine is {words} that of the store"):
+        _opened(store, tmp_path)
