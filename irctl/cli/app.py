@@ -152,14 +152,25 @@ def message_of(error: click.ClickException) -> str:
         meant = suggestions.for_option(error.ctx, error.option_name, error.possibilities or ())
         return f"{printable(error.option_name, 80)}: no such option. {meant}".rstrip()
     if isinstance(error, click.MissingParameter):
-        example = {"--host": ", such as --host prod"}.get(flag_of(error.param), "")
-        return f"{flag_of(error.param)}: it must be given{example}"
+        return f"{flag_of(error.param)}: it must be given{_example(error)}"
+    if isinstance(error, click.BadOptionUsage):
+        return f"{printable(error.option_name, 80)}: its value must follow"
     if isinstance(error, click.BadParameter):
         return f"{flag_of(error.param)}: {printable(_shortened(' '.join(error.message.split())), 300)}"
     if type(error) is click.UsageError and error.message == "Missing command.":
         return _command_missing(error)
     message = printable(" ".join(error.format_message().split()), 200)
     return message if message.startswith("-") else f"command: {message}"
+
+
+def _example(error: click.MissingParameter) -> str:
+    """How what is missing is given: for --host the same everywhere, else as the help of the command shows it."""
+    from irctl.cli.option_types import flag_of
+
+    if flag_of(error.param) == "--host":
+        return ", such as --host prod"
+    shown = (error.ctx.command.epilog or "") if error.ctx else ""
+    return f", as in: {shown.removeprefix('Example: ')}" if shown.startswith("Example: ") else ""
 
 
 def _shortened(message: str) -> str:

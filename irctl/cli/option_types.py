@@ -44,7 +44,9 @@ def flag_of(param: click.Parameter | None) -> str:
     """The name by which a user knows a parameter: --option, or ARGUMENT."""
     if param is None:
         return "value"
-    return max(param.opts, key=len) if isinstance(param, click.Option) else (param.metavar or param.name or "").upper()
+    if isinstance(param, click.Option):
+        return max(param.opts, key=len)
+    return param.metavar if param.metavar and param.metavar.isupper() else (param.name or "").upper()
 
 
 def host_or_group(text: str) -> str:

@@ -172,6 +172,10 @@ def test_a_run_that_is_not_there_is_refused(refused: Refused) -> None:
 def test_no_host_is_refused_with_an_example(refused: Refused) -> None:
     assert refused("remediate", "db-connections") == "--host: it must be given, such as --host prod"
     assert refused("plan", "db-connections").startswith("--host: it must be given")
+    assert refused("revert") == "RUN: it must be given, as in: irctl revert 7f3a01 --check"
+    assert refused("completion") == 'SHELL: it must be given, as in: eval "$(irctl completion bash)"'
+    assert refused("leases", "extend", "x") == "--for: it must be given, as in: irctl leases extend 7f3a01 --for 30m"
+    assert refused("doctor", "--host") == "--host: its value must follow"
     assert refused("diagnose", "postgres").startswith("--host: it must be given")
 
 

@@ -55,6 +55,11 @@ def test_what_is_no_record_of_its_run_is_warned_of_and_the_others_are_listed(irc
     assert done.err.count("warning") == 3
 
 
+def test_a_home_without_runs_is_named_lest_it_be_the_wrong_one(irctl: Irctl) -> None:
+    assert irctl("runs").out == f"There are no runs in {irctl.home} yet.\n"
+    assert irctl("runs", "--host", "db1").out == "There are no such runs.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

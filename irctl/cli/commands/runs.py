@@ -88,7 +88,8 @@ def command(
     remind(home)
     meant = Filter(hosts, verbs, outcomes, since, text)
     if not words:
-        view.show(list(itertools.islice(_matching(home, meant), most)), as_json=wants_json(ctx))
+        none = "There are no such runs." if meant != Filter() else f"There are no runs in {values.printable(home, 200)} yet."
+        view.show(list(itertools.islice(_matching(home, meant), most)), none=none, as_json=wants_json(ctx))
     elif words[0] == DIFF and len(words) == 3:
         first, second = (_find(home, word, meant) for word in words[1:])
         view.show_difference(first, second, as_json=wants_json(ctx))

@@ -20,12 +20,12 @@ from irctl.record.runs import Folder
 HEADINGS = ["RUN", "AGE", "OUTCOME", "HOSTS"]
 
 
-def show(entries: Sequence[Entry], *, as_json: bool) -> None:
-    """Print a line for each run."""
+def show(entries: Sequence[Entry], *, none: str, as_json: bool) -> None:
+    """Print a line for each run; `none` where there is none."""
     if as_json:
         render.as_object({"schema": "irctl/runs/1", "runs": [_object(entry) for entry in entries]})
     elif not entries:
-        click.echo("There are no such runs.")
+        click.echo(none)
     else:
         render.table([HEADINGS, *map(_row, entries)])
 
