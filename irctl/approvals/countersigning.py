@@ -15,6 +15,7 @@ from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, IrctlError, Refused
 from irctl.record import documents, journal, seal
 from irctl.record.known import known
+from irctl.record.manifest_format import read_file
 from irctl.record.runs import Folder
 from irctl.record.seal import RUN_ID
 
@@ -156,7 +157,7 @@ def _reminder(run: str, broken: Mapping[str, Any]) -> str:
 
 def _read(marker: Path) -> dict[str, Any]:
     try:
-        document = json.loads(marker.read_bytes())
+        document = json.loads(read_file(marker))
         return document if isinstance(document, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}

@@ -18,7 +18,7 @@ from irctl.catalog.config import Settings
 from irctl.errors import Refused
 from irctl.record import documents, journal
 from irctl.record.contents import Difference
-from irctl.record.manifest_format import RUN_ID
+from irctl.record.manifest_format import RUN_ID, read_file
 from irctl.record.runs import Folder
 from irctl.record.verify_command import visible
 
@@ -68,7 +68,7 @@ def recheck_all(folder: Path, manifest: Mapping[str, Any], allowed: Path | None)
 
 def _begun(folder: Path) -> dict[str, Any]:
     try:
-        begun = json.loads((folder / "run.json").read_bytes())
+        begun = json.loads(read_file(folder / "run.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     return begun if isinstance(begun, dict) else {}

@@ -19,6 +19,7 @@ from irctl.catalog.config import Settings
 from irctl.errors import EvidenceError, Invalid, Refused, invalid
 from irctl.incidents import incidents
 from irctl.record import documents, journal, runs
+from irctl.record.manifest_format import open_file
 
 SCHEMA = "irctl/request/1"
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(hours=24)
@@ -92,7 +93,7 @@ def home_of(home: Path) -> str:
     It is a hash of the first line of its journal and of the numbers that the file system gave the home and its journal.
     """
     try:
-        with (home / "journal.jsonl").open("rb") as file:
+        with os.fdopen(open_file(home / "journal.jsonl"), "rb") as file:
             first = hashlib.sha256(file.readline(documents.LARGEST)).hexdigest()
             numbers = (os.stat(home).st_ino, os.fstat(file.fileno()).st_ino)
         return hashlib.sha256(f"{first} {numbers[0]} {numbers[1]}".encode()).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 from irctl.errors import Refused
 from irctl.record import moments, seal
 from irctl.record.folders import make_folder
+from irctl.record.manifest_format import read_file
 from irctl.record.moments import Moment
 
 LONGEST = 3600  # seconds from one look to the next
@@ -59,7 +60,7 @@ def require(home: Path) -> None:
 def _last(home: Path) -> dict[str, Any]:
     """When it was last seen; {} for never."""
     try:
-        last: dict[str, Any] = json.loads(_path(home).read_bytes())
+        last: dict[str, Any] = json.loads(read_file(_path(home)))
         at = Moment(float(last["at"]["utc"]), float(last["at"]["uptime"]), str(last["at"]["boot"]))
         uptimes = {str(boot): float(uptime) for boot, uptime in last["uptimes"].items()}
         if not all(map(math.isfinite, (at.utc, at.uptime, *uptimes.values()))) or not 0 < int(last["every"]) <= LONGEST:

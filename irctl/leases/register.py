@@ -24,6 +24,7 @@ from irctl.leases import journaled, keeper
 from irctl.leases.lease import FAILED, LARGEST, Lease, contradiction, parse, text
 from irctl.record import journal, moments, runs, seal
 from irctl.record.folders import make_folder
+from irctl.record.manifest_format import read_file
 from irctl.record.seal import RUN_ID
 
 BALLAST = 2 << 20  # bytes kept back, so that the end of a lease can be recorded on a full disk
@@ -126,7 +127,7 @@ def _armed_at(home: Path, run: str, host: str) -> str:
 def _near(home: Path, run: str, host: str) -> dict[str, Any]:
     """What a host's record says of the end that is armed there; empty where it says nothing."""
     try:
-        near = json.loads((of_host(runs.Folder(home, run), host) / NEAR).read_bytes())
+        near = json.loads(read_file(of_host(runs.Folder(home, run), host) / NEAR))
     except (OSError, ValueError, RecursionError):
         return {}
     return near if isinstance(near, dict) else {}
@@ -171,7 +172,8 @@ def read(home: Path) -> Register:
             leases[run] = journaled.lease_of(known.armed[run])
             register.problems.append(f"{problem}; it is ended by what the journal knows of it")
         except KeyError:
-            register.problems.append(f"{problem}; the journal knows of no such lease, so nothing ends it: irctl revert {run}")
+            way = f"look at it, then remove it, or: irctl revert {run}"
+            register.problems.append(f"{problem}; the journal knows of no such lease, so nothing ends it; {way}")
         except ValueError as error:
             register.problems.append(
                 f"{problem}; the journal does not say enough, so nothing ends it: irctl revert {run} ({error})"

@@ -11,6 +11,7 @@ from typing import Any
 
 from irctl.errors import EvidenceError, Refused
 from irctl.record import journal, seal
+from irctl.record.manifest_format import read_file
 
 MARKS = (b'"event":"stopped"', b'"event":"resumed"')
 
@@ -25,7 +26,7 @@ def reason(home: Path) -> dict[str, Any] | None:
     Raises EvidenceError where the journal cannot be read.
     """
     try:
-        return _of(json.loads(_path(home).read_bytes()))
+        return _of(json.loads(read_file(_path(home))))
     except FileNotFoundError:
         return _journaled(home)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -16,6 +16,7 @@ from irctl.errors import EvidenceError, Refused
 from irctl.leases import journaled, register
 from irctl.orders.order import Order
 from irctl.record import runs, seal
+from irctl.record.manifest_format import read_file
 
 
 class NothingToUndo(Refused):
@@ -53,7 +54,7 @@ def order(
 def _begun(folder: runs.Folder, sealed: Mapping[str, Any] | None) -> dict[str, Any]:
     """run.json, just as it was sealed. Raises EvidenceError."""
     try:
-        content = (folder.path / "run.json").read_bytes()
+        content = read_file(folder.path / "run.json")
         if sealed and hashlib.sha256(content).hexdigest() != sealed["files"].get("run.json", {}).get("sha256"):
             raise EvidenceError(f"the record of {folder.run} is not as it was sealed: run.json; nothing was undone")
         return dict(json.loads(content))

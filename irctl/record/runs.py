@@ -18,6 +18,7 @@ from irctl.errors import EvidenceError, Invalid, invalid
 from irctl.record import journal, locks, seal
 from irctl.record.folders import make_folder
 from irctl.record.known import known
+from irctl.record.manifest_format import read_file
 from irctl.record.seal import RUN_ID
 
 ROOM = 32 << 20  # bytes that must be free before a run begins
@@ -57,7 +58,7 @@ class Folder:
     def document(self, name: str) -> dict[str, Any]:
         """Read run.json or result.json. Raises EvidenceError."""
         try:
-            read: dict[str, Any] = json.loads((self.path / name).read_bytes())
+            read: dict[str, Any] = json.loads(read_file(self.path / name))
             return read
         except (OSError, ValueError, RecursionError) as error:
             raise EvidenceError(f"{self.path / name} cannot be read: {error}") from None
@@ -206,7 +207,7 @@ def last_steps(folder: Folder) -> dict[str, str]:
     """The phase that each host stopped in, and by '' the one that was under way; a damaged or cut line is passed over."""
     last: dict[str, str] = {}
     try:
-        lines = (folder.path / "steps.jsonl").read_bytes().splitlines()
+        lines = read_file(folder.path / "steps.jsonl").splitlines()
     except OSError:
         return last
     for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -45,14 +46,16 @@ def test_what_is_no_record_of_its_run_is_warned_of_and_the_others_are_listed(irc
         folder.mkdir()
     (others[0] / "run.json").write_text('{"run": 1}')
     (others[1] / "run.json").write_bytes((run / "run.json").read_bytes())
-    junk = irctl.home / "open" / others[0].name
-    junk.symlink_to("/etc/passwd")
-    (irctl.home / "drills").mkdir()
-    (irctl.home / "drills" / "INC-2020-0101-001").mkdir()
+    os.mkfifo(others[2] / "run.json")
+    (irctl.home / "open" / others[0].name).symlink_to("/etc/passwd")
+    for folder in ("drills/INC-2020-0101-001", "uncountersigned", "leases"):
+        (irctl.home / folder).mkdir(parents=True)
+    for pipe in (f"uncountersigned/{run.name}.json", f"leases/{others[0].name}.json", "keeper.json"):
+        os.mkfifo(irctl.home / pipe)
     done = irctl("runs")
     assert (done.code, len(done.out.splitlines())) == (0, 2), done
     assert f"warning: {others[1]} is the record of {run.name}" in done.err
-    assert done.err.count("warning") == 3
+    assert done.err.count("warning") == 5, "of a lease and of broken glass too"
 
 
 def test_a_home_without_runs_is_named_lest_it_be_the_wrong_one(irctl: Irctl) -> None:

@@ -164,7 +164,7 @@ def test_a_file_of_which_the_journal_knows_nothing_is_told_and_stops_no_other(tm
     file_of(tmp_path, replace(LEASE, run=RUN.format(9))).write_text("{}")
     on = register.read(tmp_path)
     assert on.leases == [lease]
-    assert "nothing ends it: irctl revert" in on.problems[0]
+    assert "nothing ends it; look at it, then remove it, or: irctl revert" in on.problems[0]
 
 
 def test_a_lease_of_an_earlier_irctl_whose_file_is_gone_is_told(tmp_path: Path) -> None:
