@@ -139,10 +139,12 @@ def test_a_lease_of_no_length_or_beyond_its_limit_is_bad_input(switch: Switch) -
 
 
 def test_a_dry_run_and_a_run_that_changes_nothing_leave_no_lease(switch: Switch) -> None:
-    switch.on("--for", "1m", "--check")
+    assert "no lease is on" not in switch.on("--for", "1m", "--check").err
     assert (switch.state, switch.files()) == ("off", [])
     switch.file.write_text("on\n")
-    assert switch.on("--for", "1m").json["outcome"] == "unchanged"
+    done = switch.on("--for", "1m")
+    assert done.json["outcome"] == "unchanged"
+    assert done.err == "warning: nothing was changed, so no lease is on; what was so before does not end by itself\n"
     assert switch.files() == []
 
 
