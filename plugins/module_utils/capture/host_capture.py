@@ -145,7 +145,8 @@ def _take_journal(request: Request, snapshot: Snapshot) -> str:
     try:
         journal.read(request.units, snapshot.folder)
         if not journal.entries:
-            return "it has nothing since then" + (f" of {', '.join(request.units)}" if request.units else "")
+            nothing = "it has nothing since then" + (f" of {', '.join(request.units)}" if request.units else "")
+            return "; ".join([nothing, *journal.unseen()])
         snapshot.add("journal.log", "journal", journal.pieces())
     except (Failure, OSError) as error:
         return str(error)

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import streams
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, printable, short_list
 
 PROGRAM = ("journalctl", "--no-pager", "--quiet", "--utc")
-SYSTEM = ("/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal")
+ROOT = "/"
+PLACES = ("var/log/journal", "run/log/journal")
 SECONDS = 300.0
 PATIENCE = 5_000  # entries in a row that are older than was asked, after which all others are taken to be older too
 LARGEST_ENTRY = 16 << 20  # bytes
@@ -34,6 +35,7 @@ class Journal:
     """
 
     def __init__(self, since: float, now: float, most: int) -> None:
+        self.others: list[str] = []  # folders with journals of namespaces or of other machines; journalctl passes over them too
         self.hidden = False  # whether there are entries that this user may not see; journalctl passes over them
         self.bytes = self.entries = self.later = self.earlier = 0
         self.oldest, self.cut = "", False
@@ -43,7 +45,9 @@ class Journal:
 
     def read(self, units: Sequence[str], folder: str | None) -> None:
         """Read it all; where `folder` is given, into a file there without a name. Raises Failure or OSError."""
-        self.hidden = any(not os.access(path, os.R_OK) for place in SYSTEM for path in glob.glob(place))
+        places = [os.path.join(ROOT, place) for place in PLACES]
+        self.hidden = any(not os.access(path, os.R_OK) for place in places for path in glob.glob(f"{place}/*/system.journal"))
+        self.others = [folder for place in places for folder in others(place)]
         self._spool = tempfile.TemporaryFile(dir=folder) if folder else None  # noqa: SIM115 - closed by `close`
         chosen = [f"--unit={unit}" for unit in units]
         with streams.Program([*PROGRAM, "--output=short-iso-precise", "--reverse", *chosen], SECONDS) as program:
@@ -91,9 +95,17 @@ class Journal:
         if self._spool:
             self._spool.close()
 
+    def unseen(self) -> list[str]:
+        """What there is beside it that was not read, each a few words."""
+        notes = ["without what this user may not see of it"] if self.hidden else []
+        if self.others:
+            folders = printable(short_list(self.others))
+            notes.append(f"without the journals of namespaces or other machines in {folders}; capture those as files")
+        return notes
+
     def notes(self) -> list[str]:
         """What has to be known of it, each a few words."""
-        notes = ["without what this user may not see of it"] if self.hidden else []
+        notes = self.unseen()
         entries = counted(self.entries, "entry", "entries")
         if self.cut:
             notes.append(f"its last {entries}, because all since then are more than {self._most} bytes")
@@ -104,6 +116,17 @@ class Journal:
         if self.oldest.encode() > self._since:
             notes.append(f"the oldest entry on the host is of {self.oldest}Z, later than was asked")
         return notes
+
+
+def others(place: str) -> list[str]:
+    """The folders of a place with journals that are not of this machine itself; journalctl reads none of them by itself."""
+    try:
+        with open(os.path.join(ROOT, "etc/machine-id"), encoding="ascii") as file:
+            own = file.read().strip()
+    except (OSError, ValueError):
+        return []
+    folders = {os.path.dirname(path) for path in glob.glob(f"{place}/*/*.journal*")}
+    return sorted(folder for folder in folders if os.path.basename(folder) != own)
 
 
 def stamp(seconds: float) -> bytes:

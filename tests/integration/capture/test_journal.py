@@ -67,6 +67,23 @@ def test_the_oldest_entry_of_the_host_is_told_where_it_is_later_than_was_asked(t
     assert one.notes()[-1] == "the oldest entry on the host is of 2026-11-26T11:20:00.000000Z, later than was asked"
 
 
+def test_journals_that_journalctl_passes_over_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a namespace, and of another machine: of the host before it was made anew, say."""
+    root = tmp_path / "root"
+    place, own = root / "var/log/journal", "a" * 32
+    for name in (own, f"{own}.web", "b" * 32):
+        (place / name).mkdir(parents=True)
+        (place / name / "system.journal").write_bytes((tmp_path / "clock.journal").read_bytes())
+    (root / "etc").mkdir()
+    (root / "etc/machine-id").write_text(f"{own}\n")
+    monkeypatch.setattr(journal, "ROOT", str(root))
+    monkeypatch.setattr(journal, "PROGRAM", (*journal.PROGRAM[:-1], f"--root={root}"))
+    one, text = read(tmp_path)
+    assert numbers(text) == list(range(10, 40)), "each once"
+    folders = f"{place}/{own}.web, {place}/{'b' * 32}"
+    assert one.notes()[0] == f"without the journals of namespaces or other machines in {folders}; capture those as files"
+
+
 def test_without_a_folder_it_is_only_measured(tmp_path: Path) -> None:
     one = Journal(NOW - DAY, NOW, 1 << 20)
     one.read([], None)
