@@ -11,6 +11,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import first
 from irctl.catalog.unknown_names import nearest
 from irctl.errors import Invalid, NoTarget, Refused
 from irctl.leases import keeper, stops
+from irctl.orders.masked import masked
 from irctl.orders.order import Order
 from irctl.record import locks, runs
 from irctl.trusted_paths import require_folder_not_everybodys
@@ -47,12 +48,13 @@ def targets(order: Order, inventory: Mapping[str, Any], source: Path | None = No
         raise NoTarget(f"--host: the group has no hosts (got '{name}')")
     for message in inventory["unresolved"]:
         raise Invalid(f"inventory: {printable(message)}")
-    _require_folders(inventory["hosts"])
-    _require_same_places(order, inventory["hosts"])
+    hosts = {host: masked(host, settings) for host, settings in inventory["hosts"].items()}
+    _require_folders(hosts)
+    _require_same_places(order, hosts)
     if order.drill:  # what a drill needs to know, drills say by themselves
-        return _marked(inventory["hosts"])
-    _require_parameters(order, inventory["hosts"])
-    return dict(inventory["hosts"])
+        return _marked(hosts)
+    _require_parameters(order, hosts)
+    return hosts
 
 
 def _require_parameters(order: Order, hosts: Mapping[str, Mapping[str, Any]]) -> None:

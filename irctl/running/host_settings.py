@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.inventory.helpers import get_group_vars
 from ansible.parsing.vault import EncryptedString
 from ansible.template import Templar
+
+from irctl.running.fingerprints import fingerprint
 
 REACH = "ansible_"  # the beginning of each variable by which Ansible connects, becomes somebody else and finds an interpreter
 NOT_SAID = {"inventory_hostname", "inventory_hostname_short"}
@@ -99,7 +100,7 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_shown(name, one) for one in value]
     if isinstance(value, EncryptedString) or (isinstance(value, str) and value and _may_be_secret(name, value)):
-        return f"a secret with the fingerprint {_fingerprint(name, str(value))}"
+        return f"a secret with the fingerprint {fingerprint(name, str(value))}"
     return value
 
 
@@ -109,9 +110,3 @@ def _may_be_secret(name: str, value: str) -> bool:
 
 def _is_secret(name: str) -> bool:
     return bool(_SECRET.search(name)) and not _PLACE.search(name)
-
-
-@cache
-def _fingerprint(name: str, secret: str) -> str:
-    """Slow to compute, so that a weak password is not guessed from a plan."""
-    return hashlib.scrypt(secret.encode(), salt=name.encode(), n=1 << 14, r=8, p=1, dklen=12).hex()
