@@ -10,7 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import archive, empty_play, hundred_hosts, many_remediations, many_sessions, one_host, remediation_help, verify
+from benchmarks import (
+    archive,
+    empty_play,
+    hundred_hosts,
+    many_remediations,
+    many_sessions,
+    one_host,
+    redis_prefix,
+    remediation_help,
+    verify,
+)
 from benchmarks import help as plain_help
 from benchmarks.measure import Ratio
 
@@ -27,6 +37,8 @@ BENCHMARKS = {
         verify,
         archive.Small,
         archive.Large,
+        redis_prefix.Phases,
+        redis_prefix.Run,
     )
 }
 LINE = "{:<17} {:>8} {:>8} {:>7} {:>8}  {:<6}  {}"

@@ -59,7 +59,7 @@ refusals:
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,7 +67,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import clear_rate_limit, redis
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
 from ansible_collections.irctl.runbooks.plugins.module_utils.redis import key_names, key_records, key_scan, server_info
-from ansible_collections.irctl.runbooks.plugins.module_utils.redis.connection import CommandRefused, ConnectionLost
+from ansible_collections.irctl.runbooks.plugins.module_utils.redis.connection import ConnectionLost
 from ansible_collections.irctl.runbooks.plugins.module_utils.redis.key_names import Selection, Wanted
 from ansible_collections.irctl.runbooks.plugins.module_utils.redis.key_scan import Seen
 from ansible_collections.irctl.runbooks.plugins.module_utils.redis.keyspace import Keyspace, opened
@@ -180,23 +180,21 @@ def _removed(params: dict[str, Any], wanted: Wanted, selection: Selection, check
     return {"changed": removed > 0, "removed": removed, "msg": f"{_counted(removed)} removed{gone}"}
 
 
-def _unlinked(keyspace: Keyspace, names: Any, before: int) -> int:
+def _unlinked(keyspace: Keyspace, names: Sequence[bytes], before: int) -> int:
     """Remove some keys; how many were there. Raises Failure with how many of all were removed, Undecided where nobody knows."""
     try:
-        answers = keyspace.each(names, lambda name: ("UNLINK", name))
+        removed, refusal = keyspace.number("UNLINK", names)
     except ConnectionLost as error:
         raise Undecided(f"{error} After {_counted(before)} it is not known how many more were removed; look again.") from None
-    refused = [answer for answer in answers if isinstance(answer, CommandRefused)]
-    removed: int = sum(answer for answer in answers if not isinstance(answer, CommandRefused))
-    if refused:
-        raise Failure(f"{_counted(before + removed)} were removed, then some refused. {refused[0]}")
+    if refusal:
+        raise Failure(f"{_counted(before + removed)} were removed, then some refused. {refusal}")
     return removed
 
 
 def _verified(params: dict[str, Any], wanted: Wanted, selection: Selection, check_mode: bool) -> Result:
     """What of the named is still as it was: in earnest a Failure, or Undecided where it may have been written again alike."""
     with opened(params) as keyspace:
-        found = {one.name: one.mark for one in key_records.records(keyspace, selection.names)}
+        found = {one.name: one.mark for one in key_records.records(keyspace, _present(keyspace, selection.names))}
         servers = [server_info.as_summary(info) for info in keyspace.infos.values()]
     before = dict(zip(selection.names, selection.marks, strict=True))
     alike = [name for name, mark in found.items() if not key_records.unlike(before[name], mark)]
@@ -212,6 +210,17 @@ def _verified(params: dict[str, Any], wanted: Wanted, selection: Selection, chec
     written = f", {_counted(len(found))} written again since" if found else ""
     message = "not done in a dry run" if alike else f"none is as it was{written}" if before else "no such key was there"
     return {"changed": False, "summary": {"servers": servers, "written_again": len(found)}, "in_short": message, "msg": message}
+
+
+def _present(keyspace: Keyspace, names: Sequence[bytes]) -> list[bytes]:
+    """Those of the names that may be there: all of a batch in which something is. Raises Failure."""
+    present: list[bytes] = []
+    for batch in key_names.batches(names, key_records.BATCH):
+        number, refusal = keyspace.number("EXISTS", batch)
+        if refusal:
+            raise Failure(f"Whether the keys are gone cannot be asked (EXISTS). {refusal}")
+        present += batch if number else []
+    return present
 
 
 def _counted(number: int) -> str:

@@ -11,6 +11,11 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
 
+try:  # once, and not anew in each task's process: it takes as long as a scan
+    from redis import connection, exceptions
+except ImportError:
+    connection = exceptions = None  # type: ignore[assignment]
+
 CONNECT_SECONDS = 5
 READ_SECONDS = 30  # for one answer
 LONGEST_PASSWORD = 4096  # bytes
@@ -49,7 +54,7 @@ class Server:
     def __init__(self, params: Mapping[str, Any], host: str = "", port: int = 0) -> None:
         """Connect and log in, to the host and port of the settings unless others are given. Raises Unreachable, Failure."""
         self.host, self.port = host or str(params["redis_host"]), port or int(params["redis_port"])
-        self._errors, self._connection = _opened(params, self.host, self.port, self.address)
+        self._connection = _opened(params, self.host, self.port, self.address)
 
     @property
     def address(self) -> str:
@@ -73,16 +78,16 @@ class Server:
         try:
             self._connection.send_packed_command(self._connection.pack_commands(commands))
             return [self._answer() for _command in commands]
-        except (self._errors.ConnectionError, self._errors.TimeoutError, OSError) as error:
+        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
             self.close()
             raise ConnectionLost(f"The connection to Redis at {self.address} was lost: {printable(error, 200)}") from None
 
     def _answer(self) -> Any:
         try:
             return self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
-        except (self._errors.BusyLoadingError, self._errors.AuthenticationError) as error:  # to redis-py errors of the connection
+        except (exceptions.BusyLoadingError, exceptions.AuthenticationError) as error:  # to redis-py errors of the connection
             return _refused(error)
-        except self._errors.ResponseError as error:
+        except exceptions.ResponseError as error:
             return _refused(error)
 
     def close(self) -> None:
@@ -102,12 +107,10 @@ def _refused(error: Exception) -> CommandRefused:
     return CommandRefused(code, message)
 
 
-def _opened(params: Mapping[str, Any], host: str, port: int, address: str) -> tuple[Any, Any]:
-    """The module of redis-py's errors, and a connection that has logged in. Raises Unreachable or Failure."""
-    try:
-        from redis import connection, exceptions
-    except ImportError:
-        raise Failure("redis-py is not installed where this runs; install it with: pip install redis.") from None
+def _opened(params: Mapping[str, Any], host: str, port: int, address: str) -> Any:
+    """A connection that has logged in. Raises Unreachable or Failure."""
+    if connection is None:
+        raise Failure("redis-py is not installed where this runs; install it with: pip install redis.")
     settings = _settings(params)
     kinds: Any = connection
     if host.startswith("/"):
@@ -126,7 +129,7 @@ def _opened(params: Mapping[str, Any], host: str, port: int, address: str) -> tu
         raise Failure(f"Redis at {address} refused the connection: {printable(error, 200)}") from None
     except (exceptions.RedisError, OSError) as error:
         raise Unreachable(f"Redis at {address} does not answer: {printable(error, 200)}") from None
-    return exceptions, made
+    return made
 
 
 def _settings(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,15 @@ class Keyspace:
                 reasons.append(f"Keys at {server.address} cannot be removed (UNLINK). {refusal}")
         return reasons
 
+    def number(self, command: str, names: Sequence[bytes]) -> tuple[int, CommandRefused | None]:
+        """How many of these keys EXISTS or UNLINK counts, and the first refusal. Alone a server takes all names in one command."""
+        if self._layout is None:
+            answers = self._first.answers([(command, *names)]) if names else []
+        else:
+            answers = self.each(names, lambda name: (command, name))
+        refused = [answer for answer in answers if isinstance(answer, CommandRefused)]
+        return sum(answer for answer in answers if not isinstance(answer, CommandRefused)), next(iter(refused), None)
+
     def each(self, names: Sequence[bytes], command: Callable[[bytes], Command]) -> list[Any]:
         """The answer to one command for each key, in the order of the names; a CommandRefused where it was refused."""
         answers: list[Any] = [None] * len(names)

@@ -43,7 +43,7 @@ def test_exactly_the_keys_of_the_prefix_go_of_a_hundred_thousand_and_once(comman
     assert not list(client.scan_iter("ratelimit:*", count=10_000))
     used = cache.commands()
     assert not {*DENIED, "del"} & {*used}
-    assert used["unlink"] == 1000
+    assert used["unlink"] == 2, "five hundred keys in one command"
     evidence = Path(done.json["folder"]) / "evidence" / "lab"
     rows = json.loads((evidence / "keys-before.json").read_text())
     assert (len(rows), {row["value"] for row in rows}) == (1000, {"117"})
