@@ -8,7 +8,7 @@ DOCUMENTATION = """
 module: host_services
 short_description: Reach the services of a host as a run would
 description:
-  - Connects to PostgreSQL, asks AWS who it is, looks at the bucket for evidence, and lets nginx test its configuration; each only
+  - Connects to PostgreSQL and Redis, asks AWS who it is, looks at the bucket for evidence, and lets nginx test its configuration; each only
     where the inventory names it for the host. Changes nothing and fails nowhere.
   - Own module, because each of these is reached by the settings and the code that the remediations use.
 options:
@@ -25,7 +25,7 @@ options:
     description: The bucket.
     type: str
     default: ''
-extends_documentation_fragment: [irctl.runbooks.postgres, irctl.runbooks.aws]
+extends_documentation_fragment: [irctl.runbooks.postgres, irctl.runbooks.redis, irctl.runbooks.aws]
 author: irctl contributors (@irctl)
 """
 EXAMPLES = """
@@ -46,12 +46,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import programs
-from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, block_ip, edge, postgres
+from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import archive_evidence, aws, block_ip, edge, postgres, redis
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 
-SHARED = ("postgres_", "aws_", "edge_", "block_ip_", "archive_evidence_")
+SHARED = ("postgres_", "redis_", "aws_", "edge_", "block_ip_", "archive_evidence_")
 PARAMETERS: dict[str, Any] = {
     **postgres.ARGUMENTS,
+    **redis.ARGUMENTS,
     **aws.ARGUMENTS,
     "edge_nginx_test": edge.ARGUMENTS["edge_nginx_test"],
     "block_ip_backend": block_ip.MAIN["backend"],
@@ -73,6 +74,8 @@ def named(params: Params) -> Iterator[tuple[str, Callable[[Params], str]]]:
     """The services that the settings name, and how each is looked at. Pure."""
     if any(params[name] for name in postgres.ARGUMENTS if name not in FOUND_WITHOUT):
         yield "PostgreSQL", _postgres
+    if any(params[name] != argument.get("default") for name, argument in redis.ARGUMENTS.items()):
+        yield "Redis", _redis
     if params["block_ip_backend"] in ("wafv2", "nacl") or any(params[name] for name in aws.ARGUMENTS):
         yield "AWS", _identity
     if params["archive_evidence_bucket"]:
@@ -93,6 +96,9 @@ def command(name: str, params: Params) -> str:
     if name == "PostgreSQL":
         flags = (("h", "host"), ("p", "port"), ("U", "user"), ("d", "dbname"))
         return " ".join(["psql", *(f"-{flag} {value}" for flag, key in flags if (value := params[f"postgres_{key}"]))])
+    if name == "Redis":
+        flags = (("h", "redis_host"), ("p", "redis_port"), ("-user", "redis_username"))
+        return " ".join(["redis-cli", *(f"-{flag} {value}" for flag, key in flags if (value := params[key])), "ping"])
     if name == "nginx":
         return " ".join(params["edge_nginx_test"])
     where = f" --endpoint-url {params['aws_endpoint']}" if params["aws_endpoint"] else ""
@@ -108,6 +114,14 @@ def _postgres(params: Params) -> str:
     with connect(params) as server:
         version, user = server.ask("SELECT json_build_array(current_setting('server_version'), current_user) WHERE $1 <> ''", {})
     return f"{version}, as {user}"
+
+
+def _redis(params: Params) -> str:
+    from ansible_collections.irctl.runbooks.plugins.module_utils.redis import keyspace
+
+    with keyspace.opened(params) as opened:
+        user, refusal = keyspace.who_am_i(opened.servers[0])
+        return f"{opened.title}, as {user}" if user else f"{opened.title}, and as whom cannot be asked ({refusal})"
 
 
 def _identity(params: Params) -> str:

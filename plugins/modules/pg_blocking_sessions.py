@@ -6,18 +6,19 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: pg_blocking_sessions
-short_description: Open PostgreSQL sessions that block others, or end those
+short_description: Open PostgreSQL sessions that block others, look whether their decoy was spared, or end those
 description:
   - Opens a session that is idle in a transaction with a lock, one at work with another, one that waits for each of them, and one
     whose lock nobody wants, in a process that ends by itself. Where they are there already, they are left. For drills,
     demonstrations and tests only; it needs psycopg.
   - Each is known again by a comment in its statement, so that V(state=ended) ends these and no others. Nothing is written.
+  - V(state=spared) fails where the one whose lock nobody wants is gone.
   - Own module, because a module that ends closes its sessions.
 options:
   state:
-    description: Whether to open the sessions, or to end all of them.
+    description: Whether to open the sessions, to look for the decoy, or to end all of them.
     type: str
-    choices: [opened, ended]
+    choices: [opened, spared, ended]
     default: opened
 extends_documentation_fragment: [irctl.runbooks.db_blockers.fault, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
@@ -41,6 +42,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_blockers, postgres
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import blocking_clients, drill_sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect, libpq_settings
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
@@ -48,10 +50,10 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions i
 SHARED = ("postgres_",)
 PARAMETERS: dict[str, Any] = {**db_blockers.FAULT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["opened", "ended"], "default": "opened"},
+    "state": {"type": "str", "choices": ["opened", "spared", "ended"], "default": "opened"},
     **PARAMETERS,
 }
-APPLICATION = "irctl-drill-batch"
+APPLICATION, DECOY = "irctl-drill-batch", blocking_clients.DECOY
 SESSIONS = 5
 LONGEST_WAIT = 60  # seconds
 
@@ -60,12 +62,20 @@ Result = dict[str, Any]
 
 
 def run(params: Params, check_mode: bool) -> Result:
-    """Open the sessions or end them, unless in check mode. Raises Failure when it does not work for all, or ValueError."""
+    """Open the sessions, look for the decoy, or end all. Raises Failure when that fails or the decoy is gone, or ValueError."""
     with connect(params) as server:
         if params["state"] == "ended":
             return drill_sessions.end(server, blocking_clients.MARK, check_mode)
-        blocking = drill_sessions.applications(server, blocking_clients.MARK).count(APPLICATION)
-    return _opened(params, blocking, check_mode)
+        applications = drill_sessions.applications(server, blocking_clients.MARK)
+    if params["state"] == "spared":
+        return _spared(applications, check_mode)
+    return _opened(params, applications.count(APPLICATION), check_mode)
+
+
+def _spared(applications: list[str], check_mode: bool) -> Result:
+    if DECOY not in applications and not check_mode:
+        raise Failure(f"The session {DECOY}, which holds a lock that nobody wants, is gone.")
+    return {"changed": False, "msg": f"the session {DECOY} is there"}
 
 
 def _opened(params: Params, blocking: int, check_mode: bool) -> Result:

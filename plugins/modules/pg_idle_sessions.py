@@ -12,12 +12,13 @@ description:
     pooler's name, in a process that ends by itself. Those that are there already are not opened again. For drills,
     demonstrations and tests only; it needs psycopg.
   - Each is known again by a comment in its statement, so that V(state=ended) ends these and no others.
+  - V(state=spared) fails where one of those is gone that are more than plainly idle.
   - Own module, because a module that ends closes its sessions.
 options:
   state:
-    description: Whether to open what is missing of the sessions, or to end all of them.
+    description: Whether to open what is missing of the sessions, to look for those that must be spared, or to end all of them.
     type: str
-    choices: [opened, ended]
+    choices: [opened, spared, ended]
     default: opened
 extends_documentation_fragment: [irctl.runbooks.db_connections.fault, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
@@ -42,6 +43,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_connections, postgres
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import drill_sessions, idle_clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect, libpq_settings
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import counted
@@ -49,7 +51,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions i
 SHARED = ("postgres_",)
 PARAMETERS: dict[str, Any] = {**db_connections.FAULT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["opened", "ended"], "default": "opened"},
+    "state": {"type": "str", "choices": ["opened", "spared", "ended"], "default": "opened"},
     **PARAMETERS,
 }
 PLAIN = {"application": "irctl-drill-web", "statement": "SELECT 1", "commit": True}
@@ -67,11 +69,19 @@ Result = dict[str, Any]
 
 
 def run(params: Params, check_mode: bool) -> Result:
-    """Open the sessions or end them, unless in check mode. Raises Failure when it does not work for all, or ValueError."""
+    """Open the sessions, look for the decoys, or end all. Raises Failure when that fails or one is gone, or ValueError."""
     with connect(params) as server:
         if params["state"] == "ended":
             return drill_sessions.end(server, idle_clients.MARK, check_mode)
-        return _opened(params, drill_sessions.applications(server, idle_clients.MARK), check_mode)
+        there = drill_sessions.applications(server, idle_clients.MARK)
+    return _spared(there, check_mode) if params["state"] == "spared" else _opened(params, there, check_mode)
+
+
+def _spared(there: list[str], check_mode: bool) -> Result:
+    gone = [one["application"] for one in missing(OTHERS, there)]
+    if gone and not check_mode:
+        raise Failure(f"Of the sessions that must be spared these are gone: {', '.join(gone)}.")
+    return {"changed": False, "msg": f"{counted(len(OTHERS) - len(gone))} that must be spared are there"}
 
 
 def _opened(params: Params, there: list[str], check_mode: bool) -> Result:

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+DECOY = "report"  # the application whose lock nobody wants
 MARK = " /* irctl-drill-blockers */"  # ends the statement of each session, by which it is known again
 PAUSE = 0.02
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Lock'"
@@ -27,7 +28,7 @@ def hold(plan: dict[str, Any]) -> None:
     deadline = time.monotonic() + plan["seconds"]
     first, second, third = random.sample(range(10**9, 4 * 10**9), 3)
     holder = opened(plan, plan["application"], f"SELECT lo_create({first})")
-    decoy = opened(plan, "report", f"SELECT lo_create({third})")
+    decoy = opened(plan, DECOY, f"SELECT lo_create({third})")
     worker = opened(plan, plan["application"], "SELECT 1")
     workers = [start(worker, f"SELECT lo_create({second}), pg_sleep({plan['seconds']})")]
     watcher = opened(plan, "watcher", "SELECT 1")

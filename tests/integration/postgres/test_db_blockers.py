@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.modules import pg_blockers
+from ansible_collections.irctl.runbooks.plugins.modules import pg_blockers, pg_blocking_sessions, pg_idle_sessions
 from irctl.lab.postgres import Postgres
 from tests.conftest import Done, Irctl, Sessions, host_of, write_inventory
 
@@ -225,6 +225,16 @@ def test_who_cannot_see_the_others_is_refused(tmp_path: Path, queue: Queue, serv
     done = Irctl(tmp_path / "blind", write_inventory(tmp_path, hosts))("remediate", "db-blockers", "--host", "lab", "--json")
     assert (done.code, done.json["outcome"]) == (5, "refused")
     assert "GRANT pg_read_all_stats, pg_signal_backend TO blind" in done.host()["reason"]
+
+
+def test_a_decoy_that_is_gone_is_told(server: Postgres) -> None:
+    defaults = {name: spec.get("default") for name, spec in pg_idle_sessions.ARGUMENTS.items()}
+    for module, words in (
+        (pg_blocking_sessions, "The session report, which holds"),
+        (pg_idle_sessions, "gone: report, report, worker"),
+    ):
+        with pytest.raises(Failure, match=words):
+            module.run({**defaults, **PARAMS, **host_of(server), "state": "spared"}, False)
 
 
 def _evidence(done: Done) -> str:
