@@ -8,8 +8,8 @@ DOCUMENTATION = """
 module: host_services
 short_description: Reach the services of a host as a run would
 description:
-  - Connects to PostgreSQL and Redis, asks AWS who it is, looks at the bucket for evidence, and lets nginx test its configuration; each only
-    where the inventory names it for the host. Changes nothing and fails nowhere.
+  - Connects to PostgreSQL and Redis, asks AWS who it is, looks at the bucket for evidence, and lets nginx test its configuration;
+    each only where the inventory names it for the host. Changes nothing and fails nowhere.
   - Own module, because each of these is reached by the settings and the code that the remediations use.
 options:
   edge_nginx_test:
@@ -60,6 +60,7 @@ PARAMETERS: dict[str, Any] = {
 }
 ARGUMENTS = PARAMETERS
 FOUND_WITHOUT = ("postgres_dbname", "postgres_protected_users", "postgres_protected_applications")  # that have a default
+REDIS_UNSET = {name: dict[str, Any](argument).get("default") for name, argument in redis.ARGUMENTS.items()}
 
 Params = dict[str, Any]
 Finding = dict[str, str]
@@ -74,7 +75,7 @@ def named(params: Params) -> Iterator[tuple[str, Callable[[Params], str]]]:
     """The services that the settings name, and how each is looked at. Pure."""
     if any(params[name] for name in postgres.ARGUMENTS if name not in FOUND_WITHOUT):
         yield "PostgreSQL", _postgres
-    if any(params[name] != argument.get("default") for name, argument in redis.ARGUMENTS.items()):
+    if any(params[name] != default for name, default in REDIS_UNSET.items()):
         yield "Redis", _redis
     if params["block_ip_backend"] in ("wafv2", "nacl") or any(params[name] for name in aws.ARGUMENTS):
         yield "AWS", _identity
@@ -97,8 +98,8 @@ def command(name: str, params: Params) -> str:
         flags = (("h", "host"), ("p", "port"), ("U", "user"), ("d", "dbname"))
         return " ".join(["psql", *(f"-{flag} {value}" for flag, key in flags if (value := params[f"postgres_{key}"]))])
     if name == "Redis":
-        flags = (("h", "redis_host"), ("p", "redis_port"), ("-user", "redis_username"))
-        return " ".join(["redis-cli", *(f"-{flag} {value}" for flag, key in flags if (value := params[key])), "ping"])
+        words = {"-h": "redis_host", "-p": "redis_port", "--user": "redis_username"}
+        return " ".join(["redis-cli", *(f"{word} {value}" for word, key in words.items() if (value := params[key])), "ping"])
     if name == "nginx":
         return " ".join(params["edge_nginx_test"])
     where = f" --endpoint-url {params['aws_endpoint']}" if params["aws_endpoint"] else ""
