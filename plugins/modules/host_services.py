@@ -60,7 +60,6 @@ PARAMETERS: dict[str, Any] = {
 }
 ARGUMENTS = PARAMETERS
 FOUND_WITHOUT = ("postgres_dbname", "postgres_protected_users", "postgres_protected_applications")  # that have a default
-REDIS_UNSET = {name: dict[str, Any](argument).get("default") for name, argument in redis.ARGUMENTS.items()}
 
 Params = dict[str, Any]
 Finding = dict[str, str]
@@ -75,7 +74,7 @@ def named(params: Params) -> Iterator[tuple[str, Callable[[Params], str]]]:
     """The services that the settings name, and how each is looked at. Pure."""
     if any(params[name] for name in postgres.ARGUMENTS if name not in FOUND_WITHOUT):
         yield "PostgreSQL", _postgres
-    if any(params[name] != default for name, default in REDIS_UNSET.items()):
+    if any(params[name] != PARAMETERS[name].get("default") for name in redis.ARGUMENTS):
         yield "Redis", _redis
     if params["block_ip_backend"] in ("wafv2", "nacl") or any(params[name] for name in aws.ARGUMENTS):
         yield "AWS", _identity
