@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import names
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import without_values
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import identifier, without_values
 
 IDLE_FLOOR = 5  # seconds; below this a pool in ordinary use would lose live sessions
 
@@ -155,7 +155,7 @@ def missing_grants(server: Mapping[str, Any]) -> list[str]:
     if not missing:
         return []
     cannot = "see the state of other sessions" if not server["sees_all"] else "end other sessions"
-    return [f"The role {role} cannot {cannot}. As a superuser: GRANT {', '.join(missing)} TO {role};"]
+    return [f"The role {role} cannot {cannot}. As a superuser: GRANT {', '.join(missing)} TO {identifier(server['role'])};"]
 
 
 def doubts(listing: Mapping[str, Any]) -> list[str]:

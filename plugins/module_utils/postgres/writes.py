@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import sessions
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sessions import SERVER, counted
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.sql_text import identifier
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, printable
 
 SETTING = "default_transaction_read_only"
@@ -182,8 +183,8 @@ def _overriding(roles: Iterable[Mapping[str, Any]]) -> list[str]:
     said = []
     for one in roles:
         if not is_on(one["setting"]):
-            role, within = printable(one["role"]), f" IN DATABASE {printable(one['database'])}" if one["database"] else ""
-            undo = f"ALTER ROLE {role}{within} RESET {SETTING};"
+            role, within = printable(one["role"]), f" IN DATABASE {identifier(one['database'])}" if one["database"] else ""
+            undo = f"ALTER ROLE {identifier(one['role'])}{within} RESET {SETTING};"
             said.append(
                 f"The role {role} has {SETTING} = {shown(one['setting'])} of its own, which goes before a database's. {undo}"
             )

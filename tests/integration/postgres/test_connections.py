@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import client
 from irctl.lab.postgres import Postgres
+from tests.conftest import Sessions, host_of
 from tests.servers import databases
 
 SLOTS = 3
@@ -75,6 +76,18 @@ def test_a_pooler_that_takes_every_option_is_known_by_its_process(server: Postgr
     client.require_postgres(sound, None)
     with pytest.raises(Failure, match="port of a connection pooler"):
         client.require_postgres(sound, -178985526)
+
+
+def test_no_setting_of_a_role_or_a_database_changes_what_irctl_asks(server: Postgres, sessions: Sessions) -> None:
+    """Statements are not compiled, names are those of PostgreSQL alone, and no commit waits for a standby."""
+    for line in ("SET jit = on", "SET search_path = public", "SET synchronous_commit = remote_apply"):
+        sessions.ask(f"ALTER ROLE ops IN DATABASE postgres {line}")
+    try:
+        with client.connect(host_of(server, postgres_dbname="postgres")) as session:
+            asked = "SELECT json_agg(current_setting(name)) FROM unnest(ARRAY['jit', 'search_path', 'synchronous_commit']) name"
+            assert session.ask(f"{asked} WHERE $1 <> ''", {}) == ["off", "pg_catalog", "local"]
+    finally:
+        sessions.ask("ALTER ROLE ops IN DATABASE postgres RESET ALL")
 
 
 def test_a_password_that_is_missing_is_asked_for(server: Postgres, driver: str) -> None:

@@ -311,19 +311,20 @@ def test_more_sessions_than_the_limit_are_refused_and_all_go_on(freeze: Freeze, 
 
 
 def test_a_role_whose_own_setting_goes_before_the_databases_is_named(freeze: Freeze, books: str, sessions: Sessions) -> None:
-    sessions.ask("DROP ROLE IF EXISTS stubborn")
-    sessions.ask("CREATE ROLE stubborn LOGIN")
-    sessions.ask(f"ALTER ROLE stubborn IN DATABASE {books} SET default_transaction_read_only = off")
+    sessions.ask('DROP ROLE IF EXISTS "stubborn-1"')
+    sessions.ask('CREATE ROLE "stubborn-1" LOGIN')
+    sessions.ask(f'ALTER ROLE "stubborn-1" IN DATABASE {books} SET default_transaction_read_only = off')
     try:
         done = freeze(books)
         assert done.code == 2
-        assert "ALTER ROLE stubborn IN DATABASE books RESET default_transaction_read_only;" in done.out
+        command = 'ALTER ROLE "stubborn-1" IN DATABASE books RESET default_transaction_read_only;'
+        assert json.dumps(command)[1:-1] in done.out
         assert freeze.stored(books) is None
         freeze.host = {"postgres_protected_users": ["stub*"]}
         assert freeze(books).code == 0
     finally:
         freeze.make(books)
-        sessions.ask("DROP ROLE stubborn")
+        sessions.ask('DROP ROLE "stubborn-1"')
 
 
 def test_the_database_that_irctl_connects_to_can_be_frozen_and_put_back(freeze: Freeze, books: str) -> None:
