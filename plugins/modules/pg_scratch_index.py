@@ -15,9 +15,9 @@ description:
   - Own module, because a module that ends closes its sessions.
 options:
   state:
-    description: Whether the database shall be there.
+    description: Whether to make the database, to fail where the build of the other table's index was ended, or to drop all.
     type: str
-    choices: [made, removed]
+    choices: [made, spared, removed]
     default: made
 extends_documentation_fragment: [irctl.runbooks.db_index.fault, irctl.runbooks.postgres]
 author: irctl contributors (@irctl)
@@ -40,13 +40,14 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils import detached, values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_index, postgres
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import building_clients
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import connect, libpq_settings
 
 SHARED = ("postgres_",)
 PARAMETERS: dict[str, Any] = {**db_index.FAULT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["made", "removed"], "default": "made"},
+    "state": {"type": "str", "choices": ["made", "spared", "removed"], "default": "made"},
     **PARAMETERS,
 }
 DATABASE = building_clients.DATABASE
@@ -54,6 +55,9 @@ STATE = """WITH given AS (SELECT $1::jsonb AS p)
 SELECT json_build_object('there', EXISTS (SELECT FROM pg_database, given WHERE datname = p->>'database'),
   'building', EXISTS (SELECT FROM pg_stat_activity, given
     WHERE datname = p->>'database' AND application_name = p->>'application'))"""
+BUILDING = """WITH given AS (SELECT $1::jsonb AS p)
+SELECT to_json(EXISTS (SELECT FROM pg_stat_progress_create_index JOIN pg_class c ON c.oid = index_relid, given
+  WHERE relname = p->>'index'))"""
 
 Params = dict[str, Any]
 Result = dict[str, Any]
@@ -65,6 +69,8 @@ def run(params: Params, check_mode: bool) -> Result:
     plan = {"where": libpq_settings(params), "seconds": values.seconds(params["fault_lifetime"]), "removes": removes}
     with connect(params) as server:
         current = server.ask(STATE, {"database": DATABASE, "application": building_clients.APPLICATION})
+    if params["state"] == "spared":
+        return {"database": DATABASE, "changed": False, **_spared(params, current["there"], check_mode)}
     if not removes and current["building"]:
         return {"database": DATABASE, "changed": False, "msg": f"somebody builds an index in the database {DATABASE} already"}
     if removes and not current["there"]:
@@ -73,6 +79,19 @@ def run(params: Params, check_mode: bool) -> Result:
     if not check_mode:
         detached.start(building_clients.__file__, plan, f"The database could not be {'dropped' if removes else 'made'}")
     return {"database": DATABASE, "changed": True, "msg": f"the database {DATABASE} {'would be ' if check_mode else ''}{done}"}
+
+
+def _spared(params: Params, there: bool, check_mode: bool) -> Result:
+    """Whether the index that somebody else is building is there, and its build goes on. Raises Failure where it does not."""
+    if check_mode:
+        return {"msg": "not done in a dry run"}
+    if not there:
+        raise Undecided(f"The fault was not made: there is no database {DATABASE}.")
+    with connect({**params, "postgres_dbname": DATABASE}) as server:
+        building = server.ask(BUILDING, {"index": building_clients.DECOY})
+    if not building:
+        raise Failure(f"The build of {building_clients.DECOY} on another table was ended.")
+    return {"msg": f"the build of {building_clients.DECOY} goes on"}
 
 
 def main() -> None:

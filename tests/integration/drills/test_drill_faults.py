@@ -12,9 +12,9 @@ import psutil
 import psycopg
 import pytest
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Undecided
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import building_clients, idle_clients, writing_client
-from ansible_collections.irctl.runbooks.plugins.modules import pg_idle_sessions, pg_scratch_writer
+from ansible_collections.irctl.runbooks.plugins.modules import pg_idle_sessions, pg_scratch_index, pg_scratch_writer
 from irctl.lab.postgres import Postgres
 from tests.conftest import Sessions, host_of
 
@@ -55,9 +55,11 @@ def leak(server: Postgres) -> Iterator[Fault]:
 
 @pytest.fixture
 def writer(server: Postgres, sessions: Sessions) -> Iterator[Fault]:
-    sessions.ask("DROP DATABASE IF EXISTS irctl_drill WITH (FORCE)")
+    for name in writing_client.DATABASES:
+        sessions.ask(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     yield Fault(pg_scratch_writer, server, writing_client, fault_lifetime="5m")
-    sessions.ask("DROP DATABASE IF EXISTS irctl_drill WITH (FORCE)")
+    for name in writing_client.DATABASES:
+        sessions.ask(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def test_sessions_are_opened_once_and_only_what_is_missing_is_opened_again(leak: Fault, sessions: Sessions) -> None:
@@ -148,3 +150,37 @@ def test_a_database_whose_drill_ended_before_its_table_was_made_is_taken_up_and_
 def test_the_programs_of_the_faults_need_nothing_of_the_collection() -> None:
     for module in (building_clients, idle_clients, writing_client):
         assert "ansible_collections" not in Path(str(module.__file__)).read_text(), "they are run by their paths"
+
+
+def test_rows_that_come_no_more_into_the_other_database_are_missed(
+    writer: Fault, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer("made")
+    assert writer("spared")["msg"] == "rows go on coming into irctl_drill_spared"
+    sessions.ask("ALTER DATABASE irctl_drill_spared SET default_transaction_read_only = on")
+    sessions.ask("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = 'irctl_drill_spared'")
+    monkeypatch.setattr(pg_scratch_writer, "ROW_SECONDS", 1.0)
+    with pytest.raises(Failure, match="No row came into irctl_drill_spared"):
+        writer("spared")
+
+
+def test_where_the_other_database_cannot_be_looked_at_nobody_says_that_it_was_hit(writer: Fault) -> None:
+    with pytest.raises(Undecided, match="cannot be told"):
+        writer("spared")
+
+
+def test_an_index_that_somebody_was_building_is_missed_when_its_build_was_ended(server: Postgres, sessions: Sessions) -> None:
+    fault = Fault(pg_scratch_index, server, building_clients, fault_lifetime="5m")
+    try:
+        with pytest.raises(Undecided):
+            fault("spared")
+        assert fault("made")["changed"] is True
+        assert fault("made")["changed"] is False
+        assert fault("spared")["msg"] == "the build of orders_customer_idx_ccnew goes on"
+        building = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
+        sessions.ask(building)
+        with pytest.raises((Failure, Undecided)):
+            fault("spared")
+    finally:
+        fault("removed")
+    assert sessions.ask("SELECT count(*) FROM pg_database WHERE datname = 'irctl_drill_index'") == 0
