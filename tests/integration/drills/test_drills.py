@@ -272,7 +272,17 @@ def test_a_measure_on_a_real_server_is_undone_and_nothing_is_left(irctl: Irctl, 
     databases = sessions.ask("SELECT array_agg(datname ORDER BY datname) FROM pg_database")
     done = irctl("drill", "run", "db-freeze-writes", "--host", "lab", "--json")
     assert verdict(done) == ("fixed", DONE), done
-    assert [step for step, _ in steps(done)] == ["before", "fault", "detect", "mend", "verify", "decoy", "revert", "restore", "after"]
+    assert [step for step, _ in steps(done)] == [
+        "before",
+        "fault",
+        "detect",
+        "mend",
+        "verify",
+        "decoy",
+        "revert",
+        "restore",
+        "after",
+    ]
     assert sessions.ask("SELECT array_agg(datname ORDER BY datname) FROM pg_database") == databases
     assert sessions.ask("SELECT count(*) FROM pg_db_role_setting WHERE 'default_transaction_read_only=on' = ANY(setconfig)") == 0
     with psycopg.connect(server.address("ops", "shop"), autocommit=True) as session:
