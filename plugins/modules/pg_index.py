@@ -55,7 +55,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_index, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import indexes, names
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import index_queries, indexes, names
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, WaitedInVain, connect
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.indexes import Step
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.probe import Probe
@@ -98,7 +98,7 @@ def _without_database(state: str, missing: str, check_mode: bool) -> Result:
 
 
 def _look(server: Server, params: Params) -> Any:
-    return server.ask(indexes.STATE, indexes.asked(params))
+    return server.ask(index_queries.STATE, indexes.asked(params))
 
 
 def _listed(server: Server, params: Params, check_mode: bool) -> Result:
@@ -130,7 +130,7 @@ def _changed(server: Server, params: Params, check_mode: bool) -> Result:
     drop, build = indexes.leftovers(state, params), indexes.to_build(state, params)
     if check_mode or not (drop or build):
         return {"changed": bool(drop or build), "msg": indexes.done([*drop, *build], "would be ") or "there already"}
-    probe = Probe(params, server.ask(indexes.PROBE, indexes.asked(params)))
+    probe = Probe(params, server.ask(index_queries.PROBE, indexes.asked(params)))
     with probe:
         begun = time.monotonic()
         _carry_out(server, params, state, drop)
@@ -147,7 +147,7 @@ def _carry_out(server: Server, params: Params, state: Any, steps: list[Step]) ->
     if not steps:
         return
     asked = {"wanted": state["wanted"], "steps": [asdict(step) for step in steps]}
-    for step, statement in zip(steps, server.ask(indexes.STATEMENTS, asked), strict=True):
+    for step, statement in zip(steps, server.ask(index_queries.STATEMENTS, asked), strict=True):
         wait = float(values.seconds(params["wait"]))
         if step.blocks:
             _again_and_again(server, statement, wait)
