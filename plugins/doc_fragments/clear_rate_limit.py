@@ -35,7 +35,7 @@ options:
     description: What the keys begin with. No letter of it stands for others.
     type: str
     default: 'ratelimit:'
-  fault_keys:
+  fault_number:
     description: How many keys to write.
     type: int
     default: 50

@@ -24,7 +24,7 @@ options:
   prefix:
     description: What the keys begin with. No letter of it stands for others.
     type: str
-  fault_keys:
+  fault_number:
     description: How many keys to write.
     type: int
     default: 50

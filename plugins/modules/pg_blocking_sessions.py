@@ -53,7 +53,8 @@ ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["opened", "spared", "ended"], "default": "opened"},
     **PARAMETERS,
 }
-APPLICATION, DECOY = "irctl-drill-batch", blocking_clients.DECOY
+APPLICATION = "irctl-drill-batch"
+DECOY = blocking_clients.DECOY
 SESSIONS = 5
 LONGEST_WAIT = 60  # seconds
 

@@ -50,7 +50,7 @@ ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["written", "spared", "removed"], "default": "written"},
     **PARAMETERS,
 }
-MOST_KEYS = 1000  # what fault_keys may be, so that removing finds them all
+MOST_KEYS = 1000  # what fault_number may be, so that removing finds them all
 
 Result = dict[str, Any]
 
@@ -67,7 +67,7 @@ def run(params: dict[str, Any], check_mode: bool) -> Result:
 
 def _written(keyspace: Keyspace, prefix: bytes, params: dict[str, Any], check_mode: bool) -> Result:
     lifetime = values.seconds(params["fault_lifetime"])
-    names = [*drill_keys.faults(prefix, params["fault_keys"]), *drill_keys.decoys(prefix)]
+    names = [*drill_keys.faults(prefix, params["fault_number"]), *drill_keys.decoys(prefix)]
     missing = [name for name, there in zip(names, _there(keyspace, names), strict=True) if not there]
     if missing and not check_mode:
         _carried_out(keyspace.each(missing, lambda name: ("SET", name, 117, "EX", lifetime)))

@@ -12,7 +12,7 @@ MAIN = {
 }
 FAULT = {
     'prefix': {'type': 'str', 'default': 'ratelimit:'},
-    'fault_keys': {'type': 'int', 'default': 50},
+    'fault_number': {'type': 'int', 'default': 50},
     'fault_lifetime': {'type': 'str', 'default': '15m'},
 }
 DECOY = {

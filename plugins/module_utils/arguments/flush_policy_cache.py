@@ -10,7 +10,7 @@ MAIN = {
 }
 FAULT = {
     'prefix': {'type': 'str'},
-    'fault_keys': {'type': 'int', 'default': 50},
+    'fault_number': {'type': 'int', 'default': 50},
     'fault_lifetime': {'type': 'str', 'default': '15m'},
 }
 DECOY = {

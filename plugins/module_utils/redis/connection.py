@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import printable
@@ -20,7 +20,7 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30  # for one answer
 LONGEST_PASSWORD = 4096  # bytes
 
-Command = tuple[bytes | str | int, ...]
+Command: TypeAlias = "tuple[bytes | str | int, ...]"
 
 # redis-py takes the code off the message and makes a class of it.
 _CODES = {
