@@ -157,6 +157,16 @@ def test_a_longer_retention_is_given_to_what_is_archived_already(archive: Archiv
     assert not archive(retain="90d")["changed"]
 
 
+def test_a_lock_that_somebody_shortened_is_found(archive: Archive) -> None:
+    archive(retain="30d")
+    key = archive.manifests()[-1]["files"][5]["key"]
+    version = {"Bucket": archive.store.bucket, "Key": key, "VersionId": archive.store.head(key)["VersionId"]}
+    shorter = {"Mode": "GOVERNANCE", "RetainUntilDate": time.time() + 60}
+    archive.store.client.put_object_retention(**version, Retention=shorter, BypassGovernanceRetention=True)
+    with pytest.raises(Failure, match="1 object of .* not as the manifest says"):
+        archive.verify()
+
+
 def test_retention_is_refused_where_the_bucket_cannot_lock_and_nothing_is_sent(archive: Archive) -> None:
     with pytest.raises(Failure, match="The bucket has no Object Lock, so nothing can be retained there"):
         archive(retain="90d", bucket=archive.store.plain)
