@@ -163,7 +163,7 @@ def test_a_lock_that_somebody_shortened_is_found(archive: Archive) -> None:
     version = {"Bucket": archive.store.bucket, "Key": key, "VersionId": archive.store.head(key)["VersionId"]}
     shorter = {"Mode": "GOVERNANCE", "RetainUntilDate": time.time() + 60}
     archive.store.client.put_object_retention(**version, Retention=shorter, BypassGovernanceRetention=True)
-    with pytest.raises(Failure, match="1 object of .* not as the manifest says"):
+    with pytest.raises(Failure, match=r"1 object of .* not as the manifest says"):
         archive.verify()
 
 
