@@ -21,6 +21,9 @@ options:
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
+  found:
+    description: What V(state=listed) returned as RV(found); another table that has the name by now is refused then.
+    type: dict
   record:
     description: What a run captured, to be put back. An action hands it over from the run's revert.json.
     type: dict
@@ -35,6 +38,10 @@ EXAMPLES = """
     column: [customer_id]
 """
 RETURN = """
+found:
+  description: The OID of the table.
+  returned: when listed
+  type: dict
 summary:
   description: The server's version and role, the index, whether it is valid, what is left of earlier builds, and sizes in bytes.
   returned: when listed or proved
@@ -55,7 +62,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import values
 from ansible_collections.irctl.runbooks.plugins.module_utils.arguments import db_index, postgres
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.phases import REVERT_RECORD
-from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import index_queries, indexes, names
+from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import index_queries, index_removal, indexes, names
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.client import Server, WaitedInVain, connect
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.indexes import Step
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres.probe import Probe
@@ -64,6 +71,7 @@ SHARED = ("postgres_",)
 PARAMETERS: dict[str, Any] = {**db_index.MAIN, **db_index.REVERT, **postgres.ARGUMENTS}
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["listed", "captured", "changed", "proved"], "default": "listed"},
+    "found": {"type": "dict"},
     "record": {"type": "dict"},
     **PARAMETERS,
 }
@@ -98,7 +106,11 @@ def _without_database(state: str, missing: str, check_mode: bool) -> Result:
 
 
 def _look(server: Server, params: Params) -> Any:
-    return server.ask(index_queries.STATE, indexes.asked(params))
+    """The state of the table. Raises Failure where it is not the one that was found."""
+    state = server.ask(index_queries.STATE, indexes.asked(params))
+    if params["found"] and (state["table"] or {}).get("oid") != params["found"]["table_oid"]:
+        raise Failure("Another table has this name by now, or none. Look, and run it again.")
+    return state
 
 
 def _listed(server: Server, params: Params, check_mode: bool) -> Result:
@@ -106,6 +118,7 @@ def _listed(server: Server, params: Params, check_mode: bool) -> Result:
     refusals = indexes.refusals(state, params)
     return {
         "changed": False,
+        "found": {"table_oid": state["table"] and state["table"]["oid"]},
         "summary": indexes.summary(state, params),
         "refusals": refusals,
         "msg": indexes.in_words(state, params),
@@ -115,7 +128,7 @@ def _listed(server: Server, params: Params, check_mode: bool) -> Result:
 def _captured(server: Server, params: Params, check_mode: bool) -> Result:
     state = _look(server, params)
     steps = [*indexes.leftovers(state, params), *indexes.to_build(state, params)]
-    evidence = {REVERT_RECORD: _text(indexes.record(state, params)), "indexes-before.json": _text(state["indexes"])}
+    evidence = {REVERT_RECORD: _text(index_removal.record(state, params)), "indexes-before.json": _text(state["indexes"])}
     return {"changed": False, "evidence": evidence, "affected": indexes.rows(steps), "msg": ", ".join(evidence)}
 
 
@@ -137,7 +150,7 @@ def _changed(server: Server, params: Params, check_mode: bool) -> Result:
         try:
             _carry_out(server, params, state, build)
         except Failure as error:
-            raise Failure(f"{_sentence(error)} {_cleaned(server, params)}") from None
+            raise Failure(f"{_sentence(error)} {_cleaned(params)}") from None
     seconds = time.monotonic() - begun
     return {"changed": True, "msg": f"{indexes.done([*drop, *build])} in {seconds:.1f} s, {probe.in_words()}"}
 
@@ -171,15 +184,27 @@ def _sentence(error: Failure) -> str:
     return f"{str(error).rstrip('.')}."
 
 
-def _cleaned(server: Server, params: Params) -> str:
-    """Drop what a build has left that failed; what became of that, in a sentence."""
+def _cleaned(params: Params) -> str:
+    """Drop what a build has left that failed; what became of that, in a sentence. The build's own session may be gone."""
     try:
-        state = _look(server, params)
-        left = indexes.leftovers(state, params)
-        _carry_out(server, params, state, left)
+        with connect(params) as server:
+            state = _undisturbed(server, params)
+            if others := indexes.at_work(state):
+                return f"What there is of it was left alone. {others[0]}"
+            left = indexes.leftovers(state, params)
+            _carry_out(server, params, state, left)
+            state = _look(server, params)
     except Failure as error:
         return f"What it left could not be dropped: {_sentence(error)} The next run tries again."
-    return "What it left was dropped." if left else "Nothing invalid is left of it."
+    return indexes.remains(state, params, bool(left))
+
+
+def _undisturbed(server: Server, params: Params) -> Any:
+    """The state, if possible once nobody works on the table; a session that was ended takes a moment to let go."""
+    until = time.monotonic() + SHORT_WAIT
+    while indexes.at_work(state := _look(server, params)) and time.monotonic() < until:
+        time.sleep(PAUSE)
+    return state
 
 
 def _proved(server: Server, params: Params, check_mode: bool) -> Result:
@@ -199,7 +224,7 @@ def _to_take_away(server: Server, params: Params, check_mode: bool) -> Result:
     return {
         "changed": False,
         "summary": indexes.summary(state, params),
-        "refusals": indexes.objections(state, record, params["force"]),
+        "refusals": index_removal.objections(state, record, params["force"]),
         "msg": indexes.in_words(state, params),
     }
 
@@ -207,15 +232,15 @@ def _to_take_away(server: Server, params: Params, check_mode: bool) -> Result:
 def _captured_again(server: Server, params: Params, check_mode: bool) -> Result:
     state = _look(server, params)
     evidence = {"indexes-before.json": _text(state["indexes"])}
-    rows = indexes.rows(indexes.to_drop(state, params["record"], params["force"]))
+    rows = indexes.rows(index_removal.to_drop(state, params["record"], params["force"]))
     return {"changed": False, "evidence": evidence, "affected": rows, "msg": "indexes-before.json"}
 
 
 def _taken_away(server: Server, params: Params, check_mode: bool) -> Result:
     state, record = _look(server, params), params["record"]
-    if refusals := indexes.objections(state, record, params["force"]):
+    if refusals := index_removal.objections(state, record, params["force"]):
         raise Failure(f"{' '.join(refusals)} Nothing was changed.")
-    steps = indexes.to_drop(state, record, params["force"])
+    steps = index_removal.to_drop(state, record, params["force"])
     if not check_mode:
         _carry_out(server, params, state, steps)
     words = indexes.done(steps, "would be " if check_mode else "")
@@ -228,7 +253,7 @@ def _proved_away(server: Server, params: Params, check_mode: bool) -> Result:
     result = {"changed": False, "summary": indexes.summary(state, params)}
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
-    if left := indexes.to_drop(state, params["record"], params["force"]):
+    if left := index_removal.to_drop(state, params["record"], params["force"]):
         raise Failure(f"Still there: {values.first_few([step.index for step in left])}.")
     return {**result, "msg": "as that run found it"}
 

@@ -25,15 +25,16 @@ LOCK = 0x697263746C  # 'irctl': the advisory lock of whoever changes something; 
 CONNECT_SECONDS = 5
 PSQL_SECONDS = 60  # above the statement timeout, so that PostgreSQL's own word comes first
 STATEMENT_TIMEOUT = "30s"
+SEARCH_PATH = "pg_catalog"
 SESSION_OPTIONS = (
     f"-c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout=5s -c timezone=UTC -c standard_conforming_strings=on"
     " -c client_encoding=SQL_ASCII"  # so nothing is converted, and no text of another session can fail to be
-    " -c search_path=pg_catalog"  # the owner of a database may set another one, in which every name here is a trap
+    f" -c search_path={SEARCH_PATH}"  # the owner of a database may set another one, in which every name here is a trap
     " -c jit=off"  # the planner takes the system's views for large: to compile a statement took 5 s, to run it 0.04 s
     " -c synchronous_commit=local"  # a commit that waits for a lost standby waits for ever, and heeds no statement_timeout
 )
 _INTRODUCTION = """SELECT json_build_object('pid', pg_backend_pid(), 'timeout', current_setting('statement_timeout'),
-  'encoding', getdatabaseencoding()) WHERE $1::text IS NOT NULL"""
+  'search_path', current_setting('search_path'), 'encoding', getdatabaseencoding()) WHERE $1::text IS NOT NULL"""
 
 NAMES = ("host", "port", "user", "dbname", "passfile", "sslmode")  # libpq's own, each after postgres_ as a parameter
 
@@ -114,7 +115,7 @@ def libpq_settings(params: Mapping[str, Any]) -> dict[str, str]:
 
 def require_postgres(introduction: Mapping[str, Any], pid: int | None) -> None:
     """Raises Failure where a pooler answers instead of PostgreSQL: it drops options, or names another process. Pure."""
-    if introduction["timeout"] != STATEMENT_TIMEOUT:
+    if (introduction["timeout"], introduction["search_path"]) != (STATEMENT_TIMEOUT, SEARCH_PATH):
         raise refused_connection.pooler("the options of the session do not reach the server")
     if pid is not None and introduction["pid"] != pid:
         raise refused_connection.pooler("the process that serves the session is not the one that the connection was promised")
@@ -132,6 +133,7 @@ def _unlimited(wait: float) -> list[str]:
         "SET default_transaction_read_only = off",
         "SET synchronous_commit = local",
         "SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",  # PostgreSQL 17 and later
     ]
 
 

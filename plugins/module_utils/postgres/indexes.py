@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import counted, duration, first_few, printable, sized
 
 LONGEST_NAME = 63  # bytes
-_REINDEXED = r"_cc(?:new|old)\d*"  # what REINDEX CONCURRENTLY calls its two indexes while it works
+_REINDEXED = re.compile(r"_cc(?:new|old)\d*$")  # what REINDEX CONCURRENTLY calls its two indexes while it works
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ State = Mapping[str, Any]
 def asked(params: Mapping[str, Any]) -> dict[str, Any]:
     """Turn module arguments into the statements' one parameter."""
     names = {name: params[name] for name in ("schema", "table", "method")}
-    return {**names, "columns": params["column"], "name": name_of(params)}
+    known = {"oid": params["record"]["on"]["table_oid"]} if params.get("record") else {}
+    return {**names, **known, "columns": params["column"], "name": name_of(params)}
 
 
 def name_of(params: Mapping[str, Any]) -> str:
@@ -64,7 +65,7 @@ def refusals(state: State, params: Mapping[str, Any]) -> list[str]:
     if state["table"] is None:
         return [f"There is no table {table} in the database {printable(state['database']['name'])}."]
     objections = [*_table(state, table, params["max_gib"]), *_columns(state, params, table), *_names(state, params)]
-    return [*objections, *_duplicates(state, params), *_at_work(state)]
+    return [*objections, *_duplicates(state, params), *at_work(state)]
 
 
 def _table(state: State, table: str, most: int) -> list[str]:
@@ -74,9 +75,9 @@ def _table(state: State, table: str, most: int) -> list[str]:
         found.append(f"No index can be built beside the work on {first_few(foreign)}: not a table of this server, or a view.")
     if state["table"]["persistence"] == "t":
         found.append(f"{table} is a temporary table of a session.")
-    if not (state["table"]["owned"] and state["table"]["may_create"]):
-        role = printable(state["server"]["role"])
-        found.append(f"The role {role} has to own {table}, and to have CREATE on its schema.")
+    if theirs := [f"{member['schema']}.{member['name']}" for member in state["members"] if not member["may_build"]]:
+        role, names = printable(state["server"]["role"]), first_few([printable(name, 130) for name in theirs])
+        found.append(f"The role {role} has to own {names}, and to have CREATE on its schema.")
     size = sum(member["bytes"] for member in state["members"])
     if size > most << 30:
         found.append(f"{table} had {sized(size)} when it was last analyzed and the limit is {most} GiB (--max-gib).")
@@ -119,7 +120,8 @@ def _duplicates(state: State, params: Mapping[str, Any]) -> list[str]:
     return [f"There is such an index already: {printable(index['definition'])}." for index in same]
 
 
-def _at_work(state: State) -> list[str]:
+def at_work(state: State) -> list[str]:
+    """Who else works on the table's indexes, as a sentence."""
     pids = [str(pid or "of a prepared transaction") for pid in state["at_work"]]
     if not pids:
         return []
@@ -128,15 +130,23 @@ def _at_work(state: State) -> list[str]:
 
 def leftovers(state: State, params: Mapping[str, Any]) -> list[Step]:
     """What to drop: invalid indexes that earlier builds of this one, or REINDEX CONCURRENTLY of it, have left."""
-    own = _own_names(state, name_of(params))
     members = {member["oid"]: member for member in state["members"]}
-    steps = []
-    for index in state["indexes"]:
-        ours = re.fullmatch(f"(.+?)(?:{_REINDEXED})?", index["name"])
-        member = members[index["table"]]
-        if ours and ours[1] in own and not index["valid"] and member["kind"] != "p":
-            steps.append(Step("drop", member["schema"], member["name"], index["name"]))
-    return steps
+    tables = [(members[index["table"]], index["name"]) for index in _left(state, params)]
+    return [Step("drop", member["schema"], member["name"], name) for member, name in tables]
+
+
+def _left(state: State, params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    names = {member["oid"]: member_name(name_of(params), member) for member in state["members"] if member["kind"] != "p"}
+    invalid = [index for index in state["indexes"] if not index["valid"]]
+    return [index for index in invalid if _is_of(index["name"], names.get(index["table"], ""))]
+
+
+def _is_of(name: str, original: str) -> bool:
+    """Whether an index is called so, or as REINDEX CONCURRENTLY calls its own; it cuts a long name to make room for its ending."""
+    ending = _REINDEXED.search(name)
+    if name == original or not ending:
+        return name == original
+    return name[: ending.start()] == original.encode()[: LONGEST_NAME - len(ending[0])].decode(errors="ignore")
 
 
 def to_build(state: State, params: Mapping[str, Any]) -> list[Step]:
@@ -157,8 +167,8 @@ def to_build(state: State, params: Mapping[str, Any]) -> list[Step]:
 def own_indexes(state: State, params: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """The index of each table by the table's OID, where there is one that stays: of its name, or attached to that of its parent."""
     name, own = name_of(params), dict[int, Mapping[str, Any]]()
-    gone = {step.index for step in leftovers(state, params)}
-    staying = [index for index in state["indexes"] if index["wanted"] and index["name"] not in gone]
+    gone = {index["oid"] for index in _left(state, params)}
+    staying = [index for index in state["indexes"] if index["wanted"] and index["oid"] not in gone]
     for member in state["members"]:
         above = own.get(member["parent"], {}).get("oid", 0)
         mine = [index for index in staying if index["table"] == member["oid"]]
@@ -174,45 +184,14 @@ def valid(state: State, params: Mapping[str, Any]) -> bool:
     return not leftovers(state, params) and not to_build(state, params) and all(index["valid"] for index in own)
 
 
-def to_drop(state: State, record: Mapping[str, Any], force: bool = False) -> list[Step]:
-    """The steps that take away what a run has built, as far as it is there; with force also another index of its name."""
-    if record["captured"]["valid"] or state["table"] is None:
-        return []
-    left, own = leftovers(state, record["sets"]), own_indexes(state, record["sets"])
-    members = {member["oid"]: member for member in state["members"]}
-    namesake = [index for index in state["indexes"] if index["name"] == name_of(record["sets"]) and not index["wanted"]]
-    if force and namesake:
-        own[namesake[0]["table"]] = namesake[0]
-    loose = [oid for oid, index in own.items() if oid == state["members"][0]["oid"] or index["parent"] is None]
-    drop = [Step(_drop(members[oid]), members[oid]["schema"], members[oid]["name"], own[oid]["name"]) for oid in loose]
-    return [*left, *drop]
-
-
-def _drop(member: Mapping[str, Any]) -> str:
-    return "drop parent" if member["kind"] == "p" else "drop"
-
-
-def objections(state: State, record: Mapping[str, Any], force: bool) -> list[str]:
-    """Why what a run has built must not be dropped, each a sentence."""
-    on = record["on"]
-    same = (state["system_identifier"], state["database"]["oid"]) == (on["system_identifier"], on["database_oid"])
-    if not same or (state["table"] or {}).get("oid", on["table_oid"]) != on["table_oid"]:
-        return ["This is not the table that it was: another server, database or table has its name now."]
-    other = [index for index in state["indexes"] if index["name"] == name_of(record["sets"]) and not index["wanted"]]
-    if other and not force:
-        return [f"Somebody else has made another index of this name since: {printable(other[0]['definition'])}."]
-    return _at_work(state)
-
-
-def record(state: State, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What revert needs to know."""
-    where = {"system_identifier": state["system_identifier"], "database_oid": state["database"]["oid"]}
-    sets = {name: params[name] for name in ("schema", "table", "column", "method", "name")}
-    return {
-        "captured": {"valid": valid(state, params)},
-        "sets": {**sets, "name": name_of(params)},
-        "on": {**where, "database": state["database"]["name"], "table_oid": state["table"]["oid"]},
-    }
+def remains(state: State, params: Mapping[str, Any], dropped: bool) -> str:
+    """What a build that failed has left, once the leftovers were dropped, in a sentence."""
+    if valid(state, params):
+        return "Somebody else has made it meanwhile."
+    if own := own_indexes(state, params):
+        names = first_few([printable(index["name"]) for index in own.values()])
+        return f"The table is not covered yet, and these stay: {names}. The next run goes on from there; revert drops them."
+    return "What it left was dropped." if dropped else "Nothing invalid is left of it."
 
 
 def summary(state: State, params: Mapping[str, Any]) -> dict[str, Any]:

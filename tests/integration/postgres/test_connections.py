@@ -63,6 +63,13 @@ def test_a_refusal_is_no_silence_in_any_language(russian: int, driver: str) -> N
 
 
 @databases.needs
+def test_a_pooler_is_not_taken_for_a_server_that_happens_to_have_the_time_limit_of_irctl(driver: str) -> None:
+    same = databases.russian(statement_timeout=client.STATEMENT_TIMEOUT)
+    with same as server, databases.pgbouncer(server, "ignore_startup_parameters = options") as port:
+        assert str(refusal(port)).startswith("This is the port of a connection pooler")
+
+
+@databases.needs
 @pytest.mark.parametrize("setting", ["", "ignore_startup_parameters = options"])
 def test_the_port_of_a_pooler_is_called_so(setting: str, russian: int, driver: str) -> None:
     with databases.pgbouncer(russian, setting) as port:
@@ -71,7 +78,7 @@ def test_the_port_of_a_pooler_is_called_so(setting: str, russian: int, driver: s
 
 
 def test_a_pooler_that_takes_every_option_is_known_by_its_process(server: Postgres) -> None:
-    sound = {"pid": 7, "timeout": client.STATEMENT_TIMEOUT}
+    sound = {"pid": 7, "timeout": client.STATEMENT_TIMEOUT, "search_path": client.SEARCH_PATH}
     client.require_postgres(sound, 7)
     client.require_postgres(sound, None)
     with pytest.raises(Failure, match="port of a connection pooler"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ INDEXES = "SELECT indexrelid::regclass::text || CASE WHEN indisvalid THEN '' ELS
     " WHERE indrelid::regclass::text !~ '^pg_' ORDER BY 1"
 )
 BUILDERS = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = 'active'"
+END_BUILDERS = f"SELECT bool_and(pg_terminate_backend(pid, 5000)) {BUILDERS.removeprefix('SELECT count(*)')}"
 PROBES = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT to_json(count(*)) FROM (SELECT FROM%'"
 PARTS = """
 CREATE TABLE events (at date NOT NULL, place text) PARTITION BY RANGE (at);
@@ -42,6 +44,26 @@ class Shop:
 
     def index(self, *words: str, table: str = "orders", column: str = "customer") -> Done:
         return self.irctl("remediate", *self.words(table, column), *words)
+
+    def module(self, state: str, **more: Any) -> dict[str, Any]:
+        """What the module does and says by itself, in this process."""
+        params = {name: option.get("default") for name, option in pg_index.ARGUMENTS.items()} | host_of(self._server)
+        asked = {"database": DATABASE, "table": "orders", "column": ["customer"], "state": state}
+        return pg_index.run({**params, **asked, **more}, False)
+
+    def built(self, **more: Any) -> dict[str, Any]:
+        """Build the index; return what a revert is given."""
+        record: dict[str, Any] = json.loads(self.module("captured", **more)["evidence"]["revert.json"])
+        self.module("changed", **more)
+        return record
+
+    def take_away(self, record: dict[str, Any], force: bool = False) -> str:
+        """What a revert says, or why it is refused."""
+        try:
+            changed = self.module("changed", record=record, force=force)
+        except client.Failure as error:
+            return str(error)
+        return f"{changed['msg']}, {self.module('proved', record=record, force=force)['msg']}"
 
     def session(self, *statements: str) -> psycopg.Connection:
         return self._sessions.open(1, *statements, database=DATABASE, application="shop")[0]
@@ -270,3 +292,101 @@ def test_it_works_over_psql_too(shop: Shop, server: Postgres, monkeypatch: pytes
     with pytest.raises(client.Failure, match="lock timeout"):
         pg_index.run({**params, "table": "parcels", "state": "changed", "wait": "1s"}, False)
     writer.close()
+
+
+def test_a_revert_knows_the_table_whatever_it_is_called_since(shop: Shop) -> None:
+    record = shop.built()
+    shop.session("CREATE SCHEMA archive", "ALTER TABLE orders RENAME TO orders_2026", "ALTER TABLE orders_2026 SET SCHEMA archive")
+    assert (shop.take_away(record), shop.indexes()) == ("1 index dropped, as that run found it", [])
+
+
+def test_a_revert_does_not_say_that_an_index_is_gone_which_only_has_another_name(shop: Shop) -> None:
+    record = shop.built()
+    shop.session("ALTER INDEX orders_customer_idx RENAME TO mine")
+    assert shop.take_away(record).startswith("There is no orders_customer_idx, and mine is such an index, made since.")
+    assert (shop.take_away(record, force=True), shop.indexes()) == ("not there any more, as that run found it", ["mine"])
+
+
+def test_a_revert_drops_that_of_a_partition_which_was_detached_since(shop: Shop) -> None:
+    shop.session(PARTS)
+    record = shop.built(table="events", column=["place"])
+    shop.session("ALTER TABLE events DETACH PARTITION events_old")
+    assert (shop.take_away(record), shop.indexes()) == ("2 indexes dropped, as that run found it", [])
+
+
+def test_a_revert_takes_no_index_of_a_partition_with_it_that_was_there_before(shop: Shop) -> None:
+    shop.session(PARTS, "CREATE INDEX events_place_idx ON ONLY events (place)", "CREATE INDEX mine ON events_old (place)")
+    shop.session("ALTER INDEX events_place_idx ATTACH PARTITION mine")
+    record = shop.built(table="events", column=["place"])
+    assert shop.take_away(record).startswith("With it goes what was there before that run and is attached to it: mine.")
+    assert "mine" in shop.indexes()
+    assert (shop.take_away(record, force=True), shop.indexes()) == ("1 index dropped, as that run found it", [])
+
+
+def test_another_table_that_has_the_name_by_now_is_not_touched(shop: Shop) -> None:
+    looked = shop.module("listed")["found"]
+    shop.session("ALTER TABLE orders RENAME TO orders_old", "CREATE TABLE orders (customer int)")
+    with pytest.raises(client.Failure, match="Another table has this name by now"):
+        shop.module("changed", found=looked)
+    assert shop.indexes() == []
+
+
+def test_a_partition_of_somebody_else_is_found_before_anything_is_built(shop: Shop, sessions: Sessions, server: Postgres) -> None:
+    shop.session(PARTS)
+    with psycopg.connect(server.address("postgres", DATABASE), autocommit=True) as owner:
+        owner.execute("ALTER TABLE events_new_a OWNER TO postgres")
+    [refused] = shop.module("listed", table="events", column=["place"])["refusals"]
+    assert refused == "The role ops has to own public.events_new_a, and to have CREATE on its schema."
+
+
+def test_an_index_that_answers_other_questions_is_none_that_does_the_same(shop: Shop) -> None:
+    shop.session(
+        "CREATE INDEX a ON orders (note text_pattern_ops)",
+        'CREATE INDEX b ON orders (note COLLATE "POSIX")',
+        "CREATE INDEX c ON orders (note, customer DESC)",
+    )
+    assert shop.module("listed", column=["note", "customer"])["refusals"] == []
+    shop.session("DROP INDEX c")
+    assert shop.module("listed", column=["note"])["refusals"] == []
+    shop.session("CREATE INDEX d ON orders (note DESC, customer DESC)")
+    assert len(shop.module("listed", column=["note"])["refusals"]) == 1
+
+
+def test_what_a_reindex_has_left_is_known_where_its_name_was_cut(shop: Shop) -> None:
+    name = "n" * 61
+    shop.built(name=name)
+    shop.leave_invalid(f"REINDEX INDEX CONCURRENTLY {name}")
+    assert len(shop.indexes()) == 2
+    assert shop.module("changed", name=name)["msg"].startswith("1 index dropped")
+    assert shop.indexes() == [name]
+
+
+def test_a_build_whose_session_is_ended_is_cleaned_up_in_another(
+    shop: Shop, sessions: Sessions, wait_until: Callable[..., Any]
+) -> None:
+    writer = shop.session("BEGIN", "INSERT INTO orders DEFAULT VALUES")
+
+    def end() -> None:
+        wait_until(lambda: sessions.ask(BUILDERS) == 1)
+        writer.execute("ROLLBACK") if sessions.ask(END_BUILDERS) else None
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(client.Failure, match="What it left was dropped"):
+        shop.module("changed")
+    ending.join()
+    assert shop.indexes() == []
+
+
+def test_what_another_builds_under_the_name_meanwhile_is_left_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(pg_index.Probe):
+        def __enter__(self) -> pg_index.Probe:
+            writers.append(shop.building("CREATE INDEX CONCURRENTLY orders_customer_idx ON orders (customer)", "orders"))
+            return super().__enter__()
+
+    writers: list[psycopg.Connection] = []
+    monkeypatch.setattr(pg_index, "Probe", Late)
+    with pytest.raises(client.Failure, match=r"lock timeout\. What there is of it was left alone\. Somebody builds an index"):
+        shop.module("changed", wait="1s")
+    writers[0].execute("ROLLBACK")
+    shop._wait_until(lambda: shop.indexes() == ["orders_customer_idx"])

@@ -29,3 +29,8 @@ def test_a_connection_string_is_no_name_and_is_not_said_again(setting: str, valu
     with pytest.raises(Failure, match=f"{setting}: a plain name is needed") as caught:
         client.connect({setting: value})
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_long_build_has_no_time_limit_of_its_transactions_either() -> None:
+    """PostgreSQL 17 and later end the session itself at transaction_timeout."""
+    assert [statement for statement in client._unlimited(1) if "transaction_timeout" in statement and "'0'" in statement]

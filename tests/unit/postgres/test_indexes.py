@@ -20,14 +20,25 @@ PARAMS: dict[str, Any] = {
 
 
 def state(**changes: Any) -> dict[str, Any]:
-    member = {"oid": 7, "parent": None, "level": 0, "schema": "public", "name": "orders", "kind": "r", "bytes": 0}
+    member = {
+        "oid": 7,
+        "parent": None,
+        "level": 0,
+        "schema": "public",
+        "name": "orders",
+        "kind": "r",
+        "may_build": True,
+        "bytes": 0,
+    }
     return {
         "server": {"version": "18", "role": "ops", "in_recovery": False},
         "database": {"oid": 5, "name": "shop"},
-        "table": {"oid": 7, "kind": "r", "persistence": "p", "owned": True, "may_create": True},
+        "table": {"oid": 7, "kind": "r", "persistence": "p"},
         "columns": ["customer"],
         "members": [member],
         "indexes": [],
+        "detached": [],
+        "of_the_name": 7,
         "namesakes": [],
         "at_work": [],
         "oldest": None,
