@@ -8,7 +8,7 @@ class Failure(Exception):
 
 
 class Unreachable(Failure):
-    """The service did not answer at all, so nothing was tried."""
+    """The service did not answer, or does no longer: nothing was tried, or nobody knows what the last thing did."""
 
 
 class Undecided(Failure):

@@ -196,7 +196,11 @@ def _proved(server: Server, params: Params, check_mode: bool) -> Result:
     before = params["found"] or {"settings": settings, "sessions": []}
     asked = writes.asked(params, _frozen(before["settings"]))
     seen = server.ask(writes.SESSIONS, {**asked, "among": before["sessions"]})
-    result = {"changed": False, "summary": _summary(state, settings, seen), "in_short": writes.may_write(seen["spared"])}
+    result = {
+        "changed": False,
+        "summary": _summary(state, settings, seen),
+        "in_short": writes.may_write(seen["spared"], state["server"]["version"]),
+    }
     if check_mode:
         return {**result, "msg": "not done in a dry run"}
     thawed = [name for name in params["database"] if not writes.is_on(settings.get(name))]

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
-from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
+from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import encodings, refused_connection
 from ansible_collections.irctl.runbooks.plugins.module_utils.values import database_name, printable
 
@@ -35,6 +35,10 @@ SESSION_OPTIONS = (
 )
 _INTRODUCTION = """SELECT json_build_object('pid', pg_backend_pid(), 'timeout', current_setting('statement_timeout'),
   'search_path', current_setting('search_path'), 'encoding', getdatabaseencoding()) WHERE $1::text IS NOT NULL"""
+
+# Of PostgreSQL 14 and 17. Those of a role, a database or the server would end irctl's session between two statements, or in one.
+_TIME_LIMITS = "('idle_session_timeout', 'transaction_timeout')"
+_NO_TIME_LIMITS = f"SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN {_TIME_LIMITS}"
 
 NAMES = ("host", "port", "user", "dbname", "passfile", "sslmode")  # libpq's own, each after postgres_ as a parameter
 
@@ -133,7 +137,7 @@ def _unlimited(wait: float) -> list[str]:
         "SET default_transaction_read_only = off",
         "SET synchronous_commit = local",
         "SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
-        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",  # PostgreSQL 17 and later
+        _NO_TIME_LIMITS,
     ]
 
 
@@ -166,12 +170,18 @@ class OverPsycopg:
         introduction = self.ask(_INTRODUCTION, {})
         require_postgres(introduction, self._connection.info.backend_pid)
         self._encoding = introduction["encoding"]
+        self._connection.execute(_NO_TIME_LIMITS.encode())
+
+    def _error(self, error: psycopg.Error) -> Failure:
+        """What PostgreSQL said; Unreachable where the connection is gone, so that nobody knows what the last statement did."""
+        refused = _refused(error, self._encoding)
+        return Unreachable(f"The connection to PostgreSQL was lost. {refused}") if self._connection.closed else refused
 
     def ask(self, sql: str, given: Mapping[str, Any]) -> Any:
         try:
             result = self._connection.execute(sql.encode(), [encodings.parameter(given, self._encoding)]).pgresult
         except psycopg.Error as error:
-            raise _refused(error, self._encoding) from None
+            raise self._error(error) from None
         value = result.get_value(0, 0) if result and result.ntuples else None
         return None if value is None else encodings.loaded(value, self._encoding)
 
@@ -179,7 +189,7 @@ class OverPsycopg:
         try:
             self._connection.execute(_as_one(sql).encode(encodings.codec(self._encoding)))
         except psycopg.Error as error:
-            raise _refused(error, self._encoding) from None
+            raise self._error(error) from None
 
     def alone(self, sql: str, wait: float) -> None:
         try:
@@ -188,7 +198,7 @@ class OverPsycopg:
         except psycopg.errors.LockNotAvailable as error:
             raise WaitedInVain(str(_refused(error, self._encoding))) from None
         except psycopg.Error as error:
-            raise _refused(error, self._encoding) from None
+            raise self._error(error) from None
         finally:
             with suppress(psycopg.Error):
                 for statement in _LIMITED:
@@ -202,7 +212,7 @@ class OverPsycopg:
                 "Another irctl is changing something on this server just now. Nothing was changed; run it again."
             ) from None
         except psycopg.Error as error:
-            raise _refused(error, self._encoding) from None
+            raise self._error(error) from None
 
     def __enter__(self) -> Server:
         return self
@@ -273,14 +283,16 @@ class OverPsql:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise Failure(f"psql did not end within {PSQL_SECONDS} s.") from None
+            raise Unreachable(f"psql did not end within {PSQL_SECONDS} s.") from None
         connected, _newline, output = done.stdout.partition(b"\n")
         if done.returncode == 2 and not connected:
             options = {"options": SESSION_OPTIONS, "application_name": "irctl"}
             message = encodings.message(done.stderr, self._encoding)
             raise refused_connection.reason({**self._settings, **options}, message, CONNECT_SECONDS)
+        answer = _answered(done.stderr, self._encoding)
+        if done.returncode == 2:
+            raise Unreachable(f"The connection to PostgreSQL was lost. {answer}")
         if done.returncode:
-            answer = _answered(done.stderr, self._encoding)
             raise WaitedInVain(str(answer)) if b"  55P03: " in done.stderr else answer
         return output
 

@@ -5,6 +5,7 @@ Pure: statements, facts in, sentences out. A default binds the sessions that beg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.values import first
 SETTING = "default_transaction_read_only"
 FROZEN = "on"
 REVERT = "revert.json"
+LARGE_OBJECTS_HELD = 16  # from this version on a session that may only read cannot write large objects either
 SHOWN = 8  # of the databases there are, and of those who may go on writing
 
 Settings: TypeAlias = "Mapping[str, str | None]"
@@ -267,7 +269,10 @@ def listed(names: Sequence[str]) -> str:
     return first_few([printable(name, 200) for name in names], SHOWN)
 
 
-def may_write(spared: Sequence[Mapping[str, Any]]) -> str:
-    """Whose sessions may still write, and why they were left: '' for none."""
+def may_write(spared: Sequence[Mapping[str, Any]], version: str) -> str:
+    """Whose sessions may still write, and why they were left, and what a server of this version lets all write: '' for none."""
     said = [f"{one['n']} of {printable(one['role'] or 'nobody', 63)} ({one['verdict']})" for one in spared]
+    number = re.match(r"\d+", version)
+    if number and int(number[0]) < LARGE_OBJECTS_HELD:
+        said.append(f"everybody to large objects (PostgreSQL before {LARGE_OBJECTS_HELD})")
     return f"may still write: {listed(said)}" if said else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure, Unreachable
 from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import client
-from irctl.lab.postgres import Postgres
+from irctl.lab.postgres import Postgres, programs
 from tests.conftest import Sessions, host_of
 from tests.servers import databases
 
@@ -95,6 +96,27 @@ def test_no_setting_of_a_role_or_a_database_changes_what_irctl_asks(server: Post
             assert session.ask(f"{asked} WHERE $1 <> ''", {}) == ["off", "pg_catalog", "local"]
     finally:
         sessions.ask("ALTER ROLE ops IN DATABASE postgres RESET ALL")
+
+
+def test_no_time_limit_of_idle_sessions_ends_irctls_own(server: Postgres, sessions: Sessions) -> None:
+    sessions.ask("ALTER ROLE ops SET idle_session_timeout = '50ms'")
+    try:
+        with client.connect(host_of(server, postgres_dbname="postgres")) as session:
+            time.sleep(0.3)
+            assert session.ask("SELECT 1 WHERE $1::text <> ''", {}) == 1
+    finally:
+        sessions.ask("ALTER ROLE ops RESET idle_session_timeout")
+
+
+def test_a_session_that_is_lost_is_no_refusal(server: Postgres, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what its last statement did, so a change ends as indeterminate. PostgreSQL's own refusal is one."""
+    monkeypatch.setenv("PATH", f"{programs() / 'bin'}:/usr/bin:/bin")
+    where = host_of(server, postgres_dbname="postgres")
+    with client.connect(where) as session, pytest.raises(Failure, match="division by zero") as refused:
+        session.execute("SELECT 1 / 0")
+    assert not isinstance(refused.value, Unreachable)
+    with client.connect(where) as session, pytest.raises(Unreachable, match="The connection to PostgreSQL was lost"):
+        session.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 def test_a_password_that_is_missing_is_asked_for(server: Postgres, driver: str) -> None:

@@ -76,7 +76,7 @@ def test_another_team_s_sessions_are_not_touched(irctl: Irctl, sessions: Session
     typed = irctl.mend("--database", "nosuch", "--user", "Ops", "--application", "wbe")
     assert (typed.code, typed.json["outcome"]) == (5, "refused")
     reason = typed.host()["reason"]
-    assert "There is no database 'nosuch'. There are: postgres, shop." in reason
+    assert "There is no database 'nosuch'. There are: " in reason
     assert "There is no role 'Ops'. There are: ops, " in reason
     assert "There is no session with the application name 'wbe'. There are: " in reason
     assert sessions.alive(others) == 4

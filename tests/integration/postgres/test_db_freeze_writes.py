@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils.postgres import cli
 from ansible_collections.irctl.runbooks.plugins.modules import pg_writes
 from irctl.lab.postgres import Postgres, programs
 from tests.conftest import ROOT, Sessions, host_of, write_inventory
+from tests.servers import databases
 
 WRITE = "INSERT INTO orders DEFAULT VALUES"
 STORED = "SELECT setconfig[1] FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE setrole = 0 AND datname = %s"
@@ -419,6 +421,26 @@ def test_both_clients_freeze_and_put_back(params: dict[str, Any], freeze: Freeze
     assert freeze.may_write(books)
 
 
+@databases.needs
+def test_what_a_read_only_session_may_write_in_an_old_postgresql_is_said() -> None:
+    """PostgreSQL 15 lets it write large objects."""
+    defaults = {name: option.get("default") for name, option in pg_writes.ARGUMENTS.items()}
+    with databases.russian() as port:
+        where = f"host=127.0.0.1 port={port} user=ops dbname="
+        with psycopg.connect(where.replace("ops", "postgres") + "postgres", autocommit=True) as session:
+            session.execute("CREATE DATABASE books OWNER ops")
+        params = {**defaults, "postgres_host": "127.0.0.1", "postgres_port": port, "postgres_user": "ops", "database": ["books"]}
+        found = pg_writes.run({**params, "state": "listed"}, False)["found"]
+        pg_writes.run({**params, "state": "changed", "found": found}, False)
+        proved = pg_writes.run({**params, "state": "proved", "found": found}, False)
+        with psycopg.connect(f"{where}books", autocommit=True) as session:
+            old = session.info.server_version < 160000
+            wrote = False
+            with suppress(psycopg.errors.ReadOnlySqlTransaction):
+                wrote = bool(session.execute("SELECT lo_from_bytea(0, 'written')").fetchone())
+    assert (wrote, "everybody to large objects (PostgreSQL before 16)" in proved["in_short"]) == (old, old)
+
+
 def test_what_changes_between_the_look_and_the_change_stops_it(
     params: dict[str, Any], freeze: Freeze, books: str, sessions: Sessions
 ) -> None:
@@ -464,5 +486,6 @@ def test_sessions_that_come_all_the_time_do_not_escape(freeze: Freeze, books: st
 
 def test_the_fault_writes_until_it_is_frozen_and_goes_by_itself(freeze: Freeze, sessions: Sessions, wait_until: Any) -> None:
     assert freeze(entry="fault", fault_lifetime="5s").code == 0
-    assert sessions.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'irctl-drill'") == 1
+    writing = "SELECT array_agg(datname ORDER BY datname) FROM pg_stat_activity WHERE application_name = 'irctl-drill'"
+    assert sessions.ask(writing) == ["irctl_drill", "irctl_drill_spared"]
     wait_until(lambda: sessions.ask("SELECT count(*) FROM pg_database WHERE datname = 'irctl_drill'") == 0, 20)

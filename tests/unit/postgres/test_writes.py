@@ -162,8 +162,9 @@ def test_what_a_new_session_saw_is_judged(value: str, source: str, wanted: str |
 
 def test_those_who_may_still_write_are_named_with_the_reason() -> None:
     spared = [{"role": "bill", "n": 2, "verdict": "protected"}, {"role": None, "n": 1, "verdict": "background worker"}]
-    assert writes.may_write(spared) == "may still write: 2 of bill (protected), 1 of nobody (background worker)"
-    assert writes.may_write([]) == ""
+    assert writes.may_write(spared, "16.4") == "may still write: 2 of bill (protected), 1 of nobody (background worker)"
+    assert writes.may_write([], "17beta1") == ""
+    assert writes.may_write([], "15.18 (Debian)") == "may still write: everybody to large objects (PostgreSQL before 16)"
 
 
 def kept(folder: Path, content: str) -> None:
