@@ -42,6 +42,7 @@ MUTATIONS = [
     Mutation("guard", f"{UTILS}/postgres/blockers.py", "refusals", "return []", (f"{UNIT}/postgres/test_blockers.py",)),
     Mutation("guard", f"{UTILS}/postgres/indexes.py", "refusals", "return []", (f"{UNIT}/postgres/test_indexes.py",)),
     Mutation("proof", f"{UTILS}/postgres/indexes.py", "leftovers", "return []", (f"{INTEGRATION}/postgres/test_db_index.py",)),
+    Mutation("proof", f"{UTILS}/postgres/dumps.py", "differences", "return []", (f"{UNIT}/postgres/test_dumps.py",)),
     Mutation("guard", f"{UTILS}/redis/server_info.py", "objections", "return []", (f"{UNIT}/redis/test_server_info.py",)),
     Mutation("guard", f"{UTILS}/redis/server_info.py", "user_objections", "return []", (f"{UNIT}/redis/test_server_info.py",)),
     Mutation("guard", f"{UTILS}/redis/key_names.py", "includes", "return True", (f"{UNIT}/redis/test_key_names.py",)),

@@ -14,7 +14,7 @@ from irctl.catalog.content import OURS
 from irctl.lab import aws as lab_aws
 from irctl.lab import valkey as lab_valkey
 from irctl.lab.aws import Aws
-from irctl.lab.postgres import Postgres
+from irctl.lab.postgres import Postgres, programs
 from irctl.lab.valkey import Valkey
 from irctl.record.folders import make_folder, private
 
@@ -113,6 +113,7 @@ class Lab:
         here = {
             "postgres_port": self.postgres.port,
             "postgres_passfile": self.postgres.passfile,
+            "db_snapshot_programs": programs() / "bin",
             "redis_port": self.valkey.port,
             "redis_password_file": self.valkey.password_file,
             "aws_endpoint": self.aws.url,

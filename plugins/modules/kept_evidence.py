@@ -40,7 +40,7 @@ from typing import Any
 
 from ansible_collections.irctl.runbooks.plugins.module_utils.capture import evidence_names, snapshots
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
-from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few
+from ansible_collections.irctl.runbooks.plugins.module_utils.values import first_few, sized
 
 ARGUMENTS: dict[str, Any] = {"folder": {"type": "path"}, "would": {"type": "str", "default": "nothing"}}
 LISTING = "captured.json"
@@ -89,6 +89,8 @@ def _summary(listed: dict[str, Any]) -> dict[str, Any]:
 
 def _in_short(listed: dict[str, Any]) -> str:
     kept = listed["kept"]
+    if len(kept) == 1:
+        return f"kept: {kept[0]['name']}, {sized(kept[0]['bytes'])}, as it was hashed on the host"
     files = sum(one["name"].startswith("files/") for one in kept)
     size = sum(one["bytes"] for one in kept) / 1e6
     message = f"kept: {files} of its files, {len(kept) - files} other pieces, {size:.2f} MB, each as it was hashed on the host"
