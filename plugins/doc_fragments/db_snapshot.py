@@ -14,7 +14,7 @@ options:
     description: The database.
     type: str
   format:
-    description: pg_dump's own format, which is compressed, or SQL.
+    description: Whether in pg_dump's own format, which is compressed, or in SQL.
     type: str
     choices:
     - custom

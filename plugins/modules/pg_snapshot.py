@@ -14,8 +14,8 @@ description:
   - Own module, because C(community.postgresql.postgresql_db) leaves the dump where it was made and takes an exit code for a proof.
 options:
   state:
-    description: What to do. V(listed), V(captured) and V(proved) only look; V(proved) fails where no run has kept a dump that is
-      young enough.
+    description: What to do. V(listed), V(captured) and V(proved) only look; V(proved) fails where the database is there
+      and no run has kept a dump of it that is young enough.
     type: str
     choices: [listed, captured, changed, proved]
     default: listed
@@ -105,7 +105,7 @@ def run(params: Params, check_mode: bool) -> Result:
 
 
 def _without_database(state: str, missing: str, check_mode: bool) -> Result:
-    if state == "listed" or check_mode:
+    if state in ("listed", "proved") or check_mode:
         return {"changed": False, "summary": {}, "refusals": [missing], "msg": missing}
     raise Failure(missing)
 
