@@ -170,7 +170,7 @@ def test_the_targets_python_has_no_driver_so_psql_does_the_work() -> None:
 
 def test_a_dry_run_over_ssh_says_what_it_would_end_and_ends_nothing(far: Callable[..., Irctl], idle: Cluster) -> None:
     done = far().mend("--check", "--application", "web", host="far")
-    assert (done.code, done.host("far")["outcome"]) == (0, "changed"), done.err
+    assert (done.code, done.host("far")["outcome"]) == (0, "changed"), done.out
     assert "3 sessions would be ended" in done.host("far")["reason"]
     assert idle.alive("web") == 3
 
@@ -231,7 +231,7 @@ def test_a_become_password_that_is_encrypted_is_used_and_kept_nowhere(
     vaults = {"IRCTL_VAULT_PASSWORD_FILE": str(one), "IRCTL_VAULT_IDS": f"second@{other}"}
     words = ("remediate", "db-connections", "--host", "far", "--check", "--application", "web", "--json", "-vv")
     done = command(*words, **vaults)
-    assert (done.code, done.host("far")["outcome"]) == (0, "changed"), done.err
+    assert (done.code, done.host("far")["outcome"]) == (0, "changed"), done.out
     kept = b"".join(path.read_bytes() for path in command.home.rglob("*") if path.is_file())
     for secret in (password, "first vault password", "second vault password"):
         assert secret not in done.out + done.err
