@@ -12,6 +12,7 @@ from ansible_collections.irctl.runbooks.plugins.module_utils import paths
 from ansible_collections.irctl.runbooks.plugins.module_utils.certificates import openssl, x509
 from ansible_collections.irctl.runbooks.plugins.module_utils.errors import Failure
 from ansible_collections.irctl.runbooks.plugins.module_utils.findings import Doubt
+from ansible_collections.irctl.runbooks.plugins.module_utils.nginx import server_names
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.configuration import own
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.listening import DEFAULT, sockets
 from ansible_collections.irctl.runbooks.plugins.module_utils.nginx.syntax import Directive
@@ -33,7 +34,10 @@ class Listener(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A server of which only a handshake tells what it shows: it chooses by a variable, or no plain name leads to it (`ours`)."""
+    """A server of which only a handshake tells what it shows: it chooses by a variable, or no plain name leads to it .
+
+    `ours` says that it is to be doubted where it shows another one: it has ours, or several.
+    """
 
     listeners: tuple[Listener, ...]
     names: frozenset[str]
@@ -82,7 +86,8 @@ def site(
     names = frozenset(name for one in ours for name in x509.host_names(one.names))
 
     def candidate(one: _Server, is_ours: bool) -> Candidate:
-        return Candidate(_asked(one, servers, tls, proxied, wanted), names, one.certificates[0], is_ours)
+        listeners = _asked(one, servers, tls, proxied, wanted)
+        return Candidate(listeners, names, one.certificates[0], is_ours or len(one.certificates) > 1)
 
     nameless = [one for one in ours if any(server is one and name is None for server, _address, name in addressed)]
     variable = [one for one in others if any(may_lead_into(path.words[1], folder, base) for path in one.certificates)]
@@ -188,19 +193,25 @@ def _asked(
     server: _Server, servers: Sequence[_Server], tls: Collection[str], proxied: Collection[str], wanted: Collection[str]
 ) -> tuple[Listener, ...]:
     """How to ask a server that chooses by a variable: by each name of the certificate that leads to it, else by its own."""
-    own_names = x509.host_names(server.names)
-    names = [name.replace("*", "irctl", 1) for name in sorted(wanted) if not own_names or not x509.uncovered([name], own_names)]
+    names = [name.replace("*", "irctl", 1) for name in sorted(wanted) if not x509.is_address(name)]
     listeners = []
     for address in (one for one in server.sockets if one in tls):
+        leading = [name for name in names if server_names.selected(name, _sharing(servers, address)) == servers.index(server)]
         default = _name_for(server, servers, address)
-        listeners += [Listener(address, name, address in proxied) for name in names or ([default] if default is not None else [])]
+        listeners += [Listener(address, name, address in proxied) for name in leading or ([default] if default is not None else [])]
     return tuple(dict.fromkeys(listeners))
 
 
 def _name_for(server: _Server, servers: Sequence[_Server], address: str) -> str | None:
     """The name that leads to this server; '' where it answers whoever gives none, and None where no name is known."""
-    if names := x509.host_names(server.names):
-        return names[0].replace("*", "irctl", 1)
-    sharing = [one for one in servers if address in one.sockets]
-    chosen = [one for one in sharing if {"default_server", "default"} & set(one.sockets[address].words)]
-    return "" if (chosen or sharing)[0] is server else None
+    sharing, this = _sharing(servers, address), servers.index(server)
+    for name in x509.host_names(server.names):
+        if server_names.selected(asked := name.replace("*", "irctl", 1), sharing) == this:
+            return asked
+    return "" if server_names.default(sharing) == this else None
+
+
+def _sharing(servers: Sequence[_Server], address: str) -> list[server_names.Sharing]:
+    """The servers of an address, in their order."""
+    listening = [(number, one) for number, one in enumerate(servers) if address in one.sockets]
+    return [server_names.Sharing(number, one.names, one.sockets[address].words) for number, one in listening]

@@ -74,7 +74,8 @@ def with_candidates(known: Site, sha256: str) -> Site:
         result = result._replace(listeners=tuple(dict.fromkeys((*result.listeners, *ours))))
         if not shown or any(what.why for what in shown.values()) or (candidate.ours and not ours):
             why = "; ".join(f"{one} gives no handshake ({what.why})" for one, what in shown.items() if what.why)
-            doubt = Doubt(str(candidate.certificate), candidate.certificate.place, why or "no name is known by which to ask for it")
+            why = why or ("it shows another certificate" if shown else "no name is known by which to ask for it")
+            doubt = Doubt(str(candidate.certificate), candidate.certificate.place, why)
             result = result._replace(doubts=(*result.doubts, doubt))
     return result
 

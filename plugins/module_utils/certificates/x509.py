@@ -98,10 +98,11 @@ def host_names(words: Iterable[str]) -> list[str]:
     result: list[str] = []
     for word in (one.lower().rstrip(".") for one in words):
         result += [word[1:], f"*{word}"] if word.startswith(".") else [word]
-    return [one for one in result if _HOST.fullmatch(one) and not _address(one)]
+    return [one for one in result if _HOST.fullmatch(one) and not is_address(one)]
 
 
-def _address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a name is an address, by which no client can ask: TLS knows names of hosts only."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

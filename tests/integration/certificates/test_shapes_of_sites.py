@@ -137,6 +137,27 @@ def test_a_server_that_no_name_of_the_certificate_reaches_is_doubted(site: Site)
     assert (result, "no name is known by which to ask for it" in why) == ("undecided", True), why
 
 
+@pytest.mark.parametrize("names", [r"~^nowhere\.", "192.0.2.1", NAME])
+def test_a_server_is_not_seen_where_another_one_answers_for_the_name(site: Site, names: str) -> None:
+    """The default server of the port has our certificate too, and nginx leads every name to it."""
+    port = free_port()
+    first, second = (server(site, port, f"{site.live}/fullchain.pem", names=words) for words in (NAME, names))
+    site.configure(more=f"{first}\n{second}")
+    age(site)
+    result, why = outcome(site)
+    assert (result, why.count("no name is known by which to ask for it")) == ("undecided", 1), why
+
+
+def test_a_server_whose_name_an_earlier_one_has_does_not_fail_after_a_certificate_was_issued(site: Site) -> None:
+    """nginx leads no client to the second, with a warning only; another certificate is seen there for ever."""
+    port = free_port()
+    first = other(site, port).replace("other.example.org", NAME)
+    site.configure(more=first + server(site, port, f"{site.live}/fullchain.pem", names=NAME))
+    age(site)
+    result, why = outcome(site)
+    assert (result, "no name is known by which to ask for it" in why) == ("undecided", True), why
+
+
 @pytest.mark.parametrize("form", ["file", "data"])
 def test_a_server_that_has_a_copy_of_the_certificate_is_doubted(site: Site, form: str) -> None:
     """It goes on with the old one, until somebody copies the new one, too."""
