@@ -52,19 +52,21 @@ def clock_objection(answer: Answer, now: float) -> str:
     return f"The clock of this machine is {difference} that of the store, so what is past retention cannot be told. Set it right."
 
 
-def has_object_lock(bucket: Bucket) -> bool:
+def has_object_lock(bucket: Bucket, *, is_aws: bool) -> bool:
     """Whether the bucket says that objects can be locked. Some stores answer this with a list of objects."""
     answer = bucket.ask("GET", query=[("object-lock", "")])
     if answer.status == 403:
         raise answer.failure("a look at its Object Lock")
     if not answer.ok or root_of(answer.body) != "ObjectLockConfiguration":
         return False
-    return text_of(answer.body, "ObjectLockEnabled") == "Enabled" and not _is_suspended(bucket)
+    return text_of(answer.body, "ObjectLockEnabled") == "Enabled" and (is_aws or not _is_suspended(bucket))
 
 
 def _is_suspended(bucket: Bucket) -> bool:
     """Whether versions are told to be off. What is written over then has no lock; AWS does not allow it, others do."""
     answer = bucket.ask("GET", query=[("versioning", "")])
+    if answer.status == 403:
+        raise answer.failure("a look at its versions")
     return answer.ok and text_of(answer.body, "Status") == "Suspended"
 
 

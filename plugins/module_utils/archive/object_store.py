@@ -44,7 +44,7 @@ class Store:
     def require(self) -> None:
         """Ask what it must be known to be. Raises Failure where there is no such bucket, or it is not ours to look at."""
         bucket_settings.require(self._bucket, self.name)
-        self.abilities.object_lock = bucket_settings.has_object_lock(self._bucket)
+        self.abilities.object_lock = bucket_settings.has_object_lock(self._bucket, is_aws=self._is_aws)
 
     @property
     def has_object_lock(self) -> bool:

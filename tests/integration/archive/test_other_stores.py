@@ -155,6 +155,14 @@ def test_a_bucket_whose_versions_are_suspended_locks_nothing(careless: S3, tmp_p
     assert careless.names() == []
 
 
+def test_whether_versions_are_suspended_is_not_guessed_where_it_may_not_be_asked(careless: S3, tmp_path: Path, tree: Path) -> None:
+    careless.client.put_bucket_versioning(Bucket=careless.bucket, VersioningConfiguration={"Status": "Suspended"})
+    careless.hook = lambda request, number: "403 AccessDenied" if "versioning" in request.query else None
+    with pytest.raises(Failure, match="refused a look at its versions"):
+        Archive(careless, tmp_path, tree)(retain="30d")
+    assert careless.names() == []
+
+
 def test_a_refusal_without_a_reason_says_what_a_lock_needs(store: S3, tmp_path: Path) -> None:
     """SeaweedFS says 'Invalid Request' of a retention that has ended, by its own clock."""
     opened = _opened(store, tmp_path)
