@@ -51,7 +51,9 @@ ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["made", "spared", "removed"], "default": "made"},
     **PARAMETERS,
 }
-DATABASE, DECOY = DATABASES = writing_client.DATABASES
+DATABASE = writing_client.DATABASE
+DECOY = writing_client.DECOY
+DATABASES = writing_client.DATABASES
 ROW_SECONDS = 10.0  # a row comes every 0.2 s, where the machine has time
 STATE = """WITH given AS (SELECT $1::jsonb AS p)
 SELECT json_build_object('there', EXISTS (SELECT FROM pg_database, given WHERE p->'databases' ? datname),

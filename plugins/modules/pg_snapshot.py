@@ -200,7 +200,8 @@ def _dumped(server: Server, params: Params, about: Mapping[str, Any]) -> Result:
     words = dumps.command(program, params["format"], values.seconds(params["wait"]), moment)
     with snapshots.making(params["temp"], snapshots.owner_of(params["folder"])) as snapshot:
         name = f"{evidence_names.safe(params['database'])}.{'sql' if params['format'] == 'plain' else 'dump'}"
-        piece = snapshot.add(name, f"pg_dump {params['database']}", dumps.stream(words, dumps.environment(params)))
+        with dumps.running(words, dumps.environment(params)) as output:
+            piece = snapshot.add(name, f"pg_dump {params['database']}", dumps.pieces(output))
         counted = server.ask(server.ask(dump_queries.COUNTING, {}) + " WHERE $1::text IS NOT NULL", {}) if moment else None
         dumped = _read_through(params, snapshot.path)
         if counted is not None and (wrong := dumps.differences(dumped, counted)):

@@ -104,12 +104,18 @@ def wait_for_index(where: dict[str, Any], name: str) -> None:
 
 def remove(where: dict[str, Any]) -> None:
     """Drop the database if it is there, whoever is connected. Raises psycopg.Error, or SystemExit where no drill made it."""
+    import psycopg
+
     if not there(where):
         return
-    with connect(where, DATABASE) as session:
-        require_drill(session)
-    with connect(where) as session:
-        session.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+    try:
+        with connect(where, DATABASE) as session:
+            require_drill(session)
+        with connect(where) as session:
+            session.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+    except psycopg.Error:
+        if there(where):  # else another process has just dropped it
+            raise
 
 
 def require_drill(session: Any) -> None:

@@ -58,16 +58,39 @@ def command(path: str, form: str, wait_seconds: int, snapshot: str) -> list[str]
     return [path, "--no-password", f"--format={form}", f"--lock-wait-timeout={wait_seconds * 1000}", *moment]
 
 
-def stream(words: Sequence[str], surroundings: Mapping[str, str]) -> Iterator[bytes]:
-    """What the program prints, in pieces. Raises Failure where it does not end well."""
-    with _running(words, surroundings) as output:
-        while piece := output.read(PIECE):
-            yield piece
+@contextmanager
+def running(words: Sequence[str], surroundings: Mapping[str, str]) -> Iterator[IO[bytes]]:
+    """A program whose output the caller reads to its end. It never outlives this. Raises Failure where it does not end well."""
+    name = os.path.basename(words[0])
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=dict(surroundings)
+            )
+        except OSError as error:
+            raise Failure(f"{name} cannot be started: {error.strerror}.") from None
+        with process:
+            try:
+                yield pipe(process.stdout)
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                raise
+        if code:
+            errors.seek(0)
+            said = errors.read(4096).decode(errors="replace").strip().splitlines() or ["nothing"]
+            raise Failure(f"{name} ended with {code}: {printable(said[0], 300)}")
+
+
+def pieces(output: IO[bytes]) -> Iterator[bytes]:
+    """What a program prints, in pieces."""
+    while piece := output.read(PIECE):
+        yield piece
 
 
 def restored(path: str, program_path: str) -> dict[str, int]:
     """The rows of each table of a dump in pg_dump's own format, read through to its end. Raises Failure where it cannot be read."""
-    with _running([program_path, "--file=-", path], {**os.environ, "LC_ALL": "C"}) as output:
+    with running([program_path, "--file=-", path], {**os.environ, "LC_ALL": "C"}) as output:
         return rows(output)[0]
 
 
@@ -115,29 +138,5 @@ def _unquoted(name: bytes) -> str:
 
 
 def _output(words: Sequence[str]) -> str:
-    with _running(words, {**os.environ, "LC_ALL": "C"}) as output:
+    with running(words, {**os.environ, "LC_ALL": "C"}) as output:
         return output.read().decode(errors="replace")
-
-
-@contextmanager
-def _running(words: Sequence[str], surroundings: Mapping[str, str]) -> Iterator[IO[bytes]]:
-    """A program whose output the caller reads to its end. It never outlives this. Raises Failure where it does not end well."""
-    name = os.path.basename(words[0])
-    with tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=dict(surroundings)
-            )
-        except OSError as error:
-            raise Failure(f"{name} cannot be started: {error.strerror}.") from None
-        with process:
-            try:
-                yield pipe(process.stdout)
-                code = process.wait()
-            except BaseException:
-                process.kill()
-                raise
-        if code:
-            errors.seek(0)
-            said = errors.read(4096).decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise Failure(f"{name} ended with {code}: {printable(said[0], 300)}")

@@ -94,12 +94,18 @@ def make(where: dict[str, Any], name: str) -> int | None:
 
 def remove(where: dict[str, Any], name: str) -> None:
     """Drop the database if it is there, whoever is connected. Raises psycopg.Error, or SystemExit where no drill made it."""
+    import psycopg
+
     if number(where, name) is None:
         return
-    with connect(where, name) as session:
-        require_drill(session, name)
-    with connect(where) as session:
-        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+    try:
+        with connect(where, name) as session:
+            require_drill(session, name)
+        with connect(where) as session:
+            session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+    except psycopg.Error:
+        if number(where, name) is not None:  # else another process has just dropped it
+            raise
 
 
 def require_drill(session: Any, name: str) -> None:
