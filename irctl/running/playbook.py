@@ -35,7 +35,7 @@ def resolved(job: dict[str, Any], loader: Any, inventory: Any, manager: Any) -> 
     empty = [name for name in members if not members[name]]
     found, unresolved, variables = {}, [], {*job["variables"]}
     localhost = delegated_to(inventory, variables)
-    for host in {*hosts.values(), *localhost}:
+    for host in dict.fromkeys([*hosts.values(), *localhost]):  # in the order of the inventory
         known = manager.get_vars(host=host, include_hostvars=False)
         for variable, value in missing(known, timeout).items():
             host.set_variable(variable, value)

@@ -198,9 +198,11 @@ def test_a_drill_that_is_under_way_is_not_restored_by_others(practice: Practice,
 
 def test_killed_before_its_fault_it_is_closed_without_one(practice: Practice, wait_until: Wait) -> None:
     incident = killed(practice, wait_until, "main")
-    path = practice.irctl.home / "incidents" / incident / "journal.jsonl"
-    first = path.read_text().splitlines(keepends=True)[0]
-    path.write_text(first)
+    journals = [practice.irctl.home / "incidents" / incident / "journal.jsonl", practice.irctl.home / "journal.jsonl"]
+    for journal in journals:  # as they were then
+        lines = journal.read_text().splitlines(keepends=True)
+        opened = next(number for number, line in enumerate(lines, 1) if incident in line)
+        journal.write_text("".join(lines[:opened]))
     practice.file.write_text("broken\n")
     assert practice.irctl("drill", "restore").code == 0
     assert (practice.state, practice.begun("restore")) == ("broken", False), "what it did not make it does not take away"

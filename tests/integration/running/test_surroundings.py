@@ -101,7 +101,7 @@ def test_a_home_in_which_something_else_has_a_name_of_ours_is_said(mark: Collect
 def test_a_home_that_is_read_only_is_said(mark: Collection, tmp_path: Path) -> None:
     home = tmp_path / "read-only"
     home.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", home], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,mode=0700", "tmpfs", home], check=True)
     try:
         done = run(mark, IRCTL_HOME=str(home))
     finally:
