@@ -70,6 +70,15 @@ EVIDENCE = "database.json"
 SETTINGS = "database-settings.json"
 SCHEMA = "irctl/database-dump/1"
 LEFT_OUT = ("owner", "encoding", "collation", "ctype", "connection_limit", "acl", "settings")
+KINDS: dict[str, Any] = {
+    "file": str,
+    "sha256": str,
+    "bytes": int,
+    "taken": str,
+    "seconds": int | float,
+    "system_identifier": str,
+    "oid": int,
+}
 ATTACHED = {
     "subscriptions": "what subscriptions receive",
     "slots": "the positions of logical slots",
@@ -80,12 +89,25 @@ Params = dict[str, Any]
 Result = dict[str, Any]
 
 
-def remember(arguments: Mapping[str, Any], evidence: Iterable[Any]) -> list[dict[str, Any]]:
-    """The newest dump of the database that stands in earlier evidence, or none."""
-    for one in evidence:
-        if isinstance(one, dict) and one.get("schema") == SCHEMA and one.get("database") == arguments.get("database"):
+def remember(arguments: Mapping[str, Any], evidence: Iterable[tuple[Any, Any]]) -> list[dict[str, Any]]:
+    """The newest dump of the database in earlier evidence that is what was hashed when it was made, or none."""
+    for folder, one in evidence:
+        if _is_of(one, arguments.get("database")) and _is_whole(os.path.join(folder, one["file"]), one):
             return [one]
     return []
+
+
+def _is_of(one: Any, database: object) -> bool:
+    if not isinstance(one, dict) or (one.get("schema"), one.get("database")) != (SCHEMA, database):
+        return False
+    return all(isinstance(one.get(key), kind) for key, kind in KINDS.items()) and evidence_names.is_inside(one["file"])
+
+
+def _is_whole(path: str, one: Mapping[str, Any]) -> bool:
+    try:
+        return snapshots.digest_of(path) == (one["bytes"], one["sha256"])
+    except OSError:
+        return False
 
 
 def run(params: Params, check_mode: bool) -> Result:

@@ -11,8 +11,10 @@ from typing import Any
 MOST_RUNS = 100
 
 
-def kept(folder: str, name: str) -> Iterator[Any]:
-    """The content of this JSON file of a host in the runs beside this one, the newest first; what cannot be read is passed by.
+def kept(folder: str, name: str) -> Iterator[tuple[Path, Any]]:
+    """Where a host's evidence lies and what this JSON file in it holds, of the runs beside this one, the newest first.
+
+    What cannot be read is passed by.
 
     `folder` is the host's in this run: HOME/runs/RUN/evidence/HOST, or EVIDENCE/MOMENT/HOST of plain Ansible.
     """
@@ -24,4 +26,4 @@ def kept(folder: str, name: str) -> Iterator[Any]:
         others = sorted((other for other in run.parent.iterdir() if other != run), key=lambda other: other.name, reverse=True)
         for other in others[:MOST_RUNS]:
             with suppress(OSError, ValueError, RecursionError):
-                yield json.loads((other / within / name).read_bytes())
+                yield other / within, json.loads((other / within / name).read_bytes())

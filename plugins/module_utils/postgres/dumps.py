@@ -124,7 +124,7 @@ def rows(lines: Iterable[bytes]) -> tuple[dict[str, int], bool]:
 
 
 def differences(dumped: Mapping[str, int], there: Mapping[str, int]) -> list[str]:
-    """What the dump lacks, or has too much, against the rows that were counted in the same moment, each a sentence. Pure."""
+    """Each table whose rows in the dump are not those that were counted in the same moment, as a sentence. Pure."""
     return [
         f"{printable(table)} had {number} rows and the dump has {dumped.get(table, 'no such table')}."
         for table, number in sorted(there.items())

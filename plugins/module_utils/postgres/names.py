@@ -56,9 +56,9 @@ def _cut(pattern: str) -> str:
     return fixed[:LONGEST] + star
 
 
-def remember(arguments: Mapping[str, Any], evidence: Iterable[Any]) -> list[str]:
+def remember(arguments: Mapping[str, Any], evidence: Iterable[tuple[Any, Any]]) -> list[str]:
     """Which of the applications that are asked for stand in earlier evidence: they were there until a run ended them."""
-    return remembered(arguments.get("application") or [], evidence)
+    return remembered(arguments.get("application") or [], (document for _folder, document in evidence))
 
 
 def remembered(applications: Iterable[str], evidence: Iterable[Any]) -> list[str]:

@@ -123,6 +123,21 @@ def test_what_is_no_whole_dump_is_none_and_nothing_of_it_stays(form: str, script
     assert shop.dump("--format", form, "--check").json["outcome"] == "changed", "it does not count as a dump"
 
 
+@pytest.mark.parametrize("damage", ["gone", "another", "forged"])
+def test_a_dump_that_is_not_there_as_it_was_hashed_is_no_dump(damage: str, shop: Dumps) -> None:
+    first = shop.dump()
+    document = shop.kept(first)
+    about = json.loads(document.read_text())
+    file = shop.kept(first, about["file"])
+    if damage == "gone":
+        file.unlink()
+    elif damage == "another":
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    else:
+        document.write_text(json.dumps({"schema": about["schema"], "database": DATABASE, "seconds": "soon"}))
+    assert shop.dump().json["outcome"] == "changed"
+
+
 def test_what_is_written_while_it_dumps_is_in_neither_count(shop: Dumps, server: Postgres) -> None:
     writer = shop.session()
     rows = "INSERT INTO orders SELECT n, '' FROM generate_series(1001, 1100) n"

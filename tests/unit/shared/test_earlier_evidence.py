@@ -16,5 +16,7 @@ def test_the_newest_comes_first_and_what_cannot_be_read_is_passed_by(within: str
         (tmp_path / run / within).mkdir(parents=True)
         (tmp_path / run / within / "seen.json").write_text(text)
     (tmp_path / "5").mkdir()
-    assert list(earlier_evidence.kept(str(tmp_path / "4" / within), "seen.json")) == ["new", "old"]
+    found = list(earlier_evidence.kept(str(tmp_path / "4" / within), "seen.json"))
+    assert [document for _, document in found] == ["new", "old"]
+    assert all((folder / "seen.json").is_file() for folder, _ in found)
     assert list(earlier_evidence.kept(str(tmp_path / "nosuch" / "runs" / "1" / within), "seen.json")) == []
