@@ -96,6 +96,12 @@ def test_every_generated_page_says_so_at_its_top():
         assert "generated" in head or "made by `make docs`" in head, path
 
 
+def test_the_readme_names_every_remediation_and_diagnosis():
+    readme = (ROOT / "README.md").read_text()
+    names = [*catalog.names([OURS]), *catalog.names([OURS], diagnoses=True)]
+    assert [name for name in names if not re.search(rf"^ +{name} ", readme, re.MULTILINE)] == []
+
+
 def test_writing_the_pages_again_keeps_what_was_written_by_hand():
     page = ROOT / "roles" / "db_connections" / "README.md"
     by_hand = page.read_text().partition(role_page.BEGIN)[2].partition(role_page.END)[0]

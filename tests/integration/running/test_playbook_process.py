@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from irctl.running.private_folder import PrivateFolder
 from tests.integration.conftest import Collection
 
 COUNTED = """
@@ -85,10 +87,11 @@ def test_an_order_that_is_refused_leaves_no_process_and_no_folder(plain: Collect
 
 
 def test_it_ends_with_its_parent_although_it_was_told_nothing(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+    run = f"20261128T011500Z-plain-{os.getpid() % 1000000:06}"
     parent = textwrap.dedent(f"""
-        import os, sys, time
+        import time
         from irctl.running import playbook_process
-        with playbook_process.begun("20261128T011500Z-plain-{os.getpid() % 1000:06}") as process:
+        with playbook_process.begun({run!r}) as process:
             print(process._child.pid, flush=True)
             time.sleep(600)
     """)
@@ -101,3 +104,4 @@ def test_it_ends_with_its_parent_although_it_was_told_nothing(tmp_path: Path, wa
     process.wait()
     process.stdout.close()
     wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    shutil.rmtree(PrivateFolder(run).sockets)  # which is not below TMPDIR, and nobody sweeps that one any more
